@@ -1,0 +1,55 @@
+"""The frame of every model in the contract: strict, frozen, self-documenting values."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SpecModel(BaseModel):
+    """A value of the contract. Unknown fields and loose types are refused; docstrings are descriptions."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class ResourceModel(BaseModel):
+    """A value the server sends. Unknown fields are kept out of the way, so that an older client reads a newer server."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+#: What `shorthand` returns: a function for pydantic's `BeforeValidator`.
+Expand = Callable[[object], object]
+
+
+def shorthand(tag: str, aliases: Mapping[str, str] | None = None) -> Expand:
+    """Let a string stand for an object whose `tag` field it is, and let a tag be spelled by an alias.
+
+    Args:
+        tag: the discriminator's field name, `"name"` or `"variant"`.
+        aliases: other spellings, compared after lower-casing, with `_` read as `-`.
+    """
+    known: Final = aliases or {}
+
+    def expand(value: object) -> object:
+        given: Mapping[Any, Any]
+        if isinstance(value, str):
+            given = {tag: value}
+        elif isinstance(value, Mapping):
+            given = value
+        else:
+            return value
+        name = given.get(tag)
+        if not isinstance(name, str):
+            return given
+        plain = name.strip().lower().replace("_", "-")
+        return {**given, tag: known.get(plain, plain)}
+
+    return expand

@@ -1,0 +1,156 @@
+"""The job as the server shows it. Times are RFC 3339 UTC, durations seconds, accuracies fractions in [0, 1]."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from lowland.spec.base import ResourceModel
+from lowland.spec.job import JobSpec
+from lowland.spec.states import Status
+
+
+class Objective(ResourceModel):
+    """The number the job is about, whatever its task."""
+
+    name: str
+    """The series it is taken from, such as "validation_accuracy"."""
+    value: float | None
+    """The latest value; at the end that of the selected weights."""
+    best: float | None
+    """The best value so far."""
+    direction: Literal["maximize", "minimize"]
+    """Which way is better."""
+
+
+class Progress(ResourceModel):
+    """How far an attempt has come."""
+
+    epoch: int
+    """The epoch under way, from 1."""
+    epochs: int
+    """Epochs in all."""
+    step: int
+    """Optimizer steps taken."""
+    steps: int
+    """Optimizer steps in all."""
+    fraction: float
+    """Steps taken over steps in all, in [0, 1]."""
+    eta_s: float | None
+    """Seconds left at the present speed; null before that is known."""
+    samples_per_s: float | None
+    """Training samples per second; null before that is known."""
+
+
+class QueuePlace(ResourceModel):
+    """Why a queued job is not running yet."""
+
+    position: int
+    """Place in the queue, from 1."""
+    reason: str
+    """What it waits for."""
+
+
+class JobError(ResourceModel):
+    """Why the job, or its latest attempt, failed."""
+
+    type: str
+    """What kind of failure, a stable word such as "dataset-unavailable"."""
+    title: str
+    """The kind in words."""
+    detail: str
+    """What happened, and what to do about it where that is known."""
+    at: datetime
+    """When it was recorded."""
+
+
+class Attempt(ResourceModel):
+    """One run of an engine for the job. Runs that ended by request share their attempt's number with the next one."""
+
+    attempt: int
+    """Its number, from 1."""
+    worker: str
+    """Who ran it."""
+    device: str
+    """On what, such as "cuda:0" or "cpu:0"."""
+    started_at: datetime
+    """When it was claimed."""
+    ended_at: datetime | None
+    """When it ended; null while it runs."""
+    outcome: Literal["succeeded", "failed", "cancelled", "put_back", "lost"] | None
+    """How it ended: put back by a worker that shut down, lost with its engine or worker; null while it runs."""
+    detail: str | None
+    """What is known about a bad end."""
+
+
+class Artifact(ResourceModel):
+    """A file the job has made."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+    href: str
+    """Where to GET it."""
+
+
+class Links(ResourceModel):
+    """Where to go from here."""
+
+    self: str
+    cancel: str
+
+
+class Job(ResourceModel):
+    """A training job and everything known about it."""
+
+    id: str
+    """Sorts by time of creation."""
+    status: Status
+    """Where the job stands."""
+    terminal: bool
+    """Whether nothing will happen to it any more."""
+    requested: Literal["pause", "cancel"] | None
+    """What was asked of a running job and is on its way."""
+    spec: JobSpec
+    """What is trained, with every default filled in; post it again to run it again."""
+    created_at: datetime
+    started_at: datetime | None
+    """When the first attempt started."""
+    finished_at: datetime | None
+    attempt: int
+    """The attempt under way, or the last one; 0 before the first."""
+    queue: QueuePlace | None
+    """Only while queued."""
+    objective: Objective | None
+    """Null until the first epoch ends."""
+    progress: Progress | None
+    """Null until the first step."""
+    accuracy: float | None = Field(ge=0, le=1)
+    """On the validation part: the latest, at the end that of the selected weights. Null outside classification, and
+    with `validation_fraction` 0."""
+    best_accuracy: float | None = Field(ge=0, le=1)
+    """The best on the validation part so far."""
+    test_accuracy: float | None = Field(ge=0, le=1)
+    """On the test set, measured once, at the end, of the selected weights."""
+    metrics: dict[str, float]
+    """The latest value of each series."""
+    error: JobError | None
+    """Why the job failed, or why its latest attempt was lost."""
+    worker: str | None
+    """Who runs it, or ran it last."""
+    device: str | None
+    """On what it runs, or ran last."""
+    attempts: list[Attempt]
+    """Every run so far."""
+    artifacts: list[Artifact]
+    """The files it has made."""
+    links: Links
+
+
+class JobPage(ResourceModel):
+    """Some jobs, newest first."""
+
+    jobs: list[Job]
+    next: str | None
+    """Give it as `cursor` for the next page; null on the last."""
