@@ -1,7 +1,7 @@
 """The frame of every model in the contract: strict, frozen, self-documenting values."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,7 +20,7 @@ class SpecModel(BaseModel):
 
 
 class ResourceModel(BaseModel):
-    """A value the server sends. Unknown fields are kept out of the way, so that an older client reads a newer server."""
+    """A value the server sends. Unknown fields are passed over, so that an older client reads a newer server."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
@@ -39,13 +39,9 @@ def shorthand(tag: str, aliases: Mapping[str, str] | None = None) -> Expand:
     known: Final = aliases or {}
 
     def expand(value: object) -> object:
-        given: Mapping[Any, Any]
-        if isinstance(value, str):
-            given = {tag: value}
-        elif isinstance(value, Mapping):
-            given = value
-        else:
+        if not isinstance(value, str | Mapping):
             return value
+        given = {tag: value} if isinstance(value, str) else cast("Mapping[str, object]", value)
         name = given.get(tag)
         if not isinstance(name, str):
             return given

@@ -1,6 +1,7 @@
 """The datasets a job can name, with the options they share. The union below is the registry.
 
-A dataset is one entry here and one in `worker.engine.data`; what suits it (model, epochs, learning rate) stands in `recipes.py`.
+A dataset is one entry here and one in `worker.engine.data`; what suits it (model, epochs, learning rate) stands in
+`recipes.py`.
 """
 
 from typing import Annotated, Literal
@@ -19,20 +20,20 @@ class Imbalance(SpecModel):
 
     kind: Literal["exponential", "step"] = "exponential"
     """How class sizes fall: by a constant factor from class to class, or at once for the second half of the classes."""
-    factor: float = Field(100.0, ge=1)
+    factor: float = Field(default=100.0, ge=1)
     """Size of the largest class over that of the smallest."""
 
 
 class _Dataset(SpecModel):
     augment: Augment = "none"
     """How training images are varied; each dataset has its own default."""
-    validation_fraction: float = Field(0.1, ge=0, le=0.5)
+    validation_fraction: float = Field(default=0.1, ge=0, le=0.5)
     """Fraction of the training set held out to choose weights by (stratified, seeded). 0 chooses the last weights."""
-    label_noise: float = Field(0.0, ge=0, lt=1)
+    label_noise: float = Field(default=0.0, ge=0, lt=1)
     """Fraction of the training labels replaced by another class, drawn uniformly (seeded)."""
     imbalance: Imbalance | None = None
     """Thin out the training classes; null leaves them as they are."""
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     """Training samples to use at most (stratified, seeded), before the validation part is split off; null is all."""
 
 

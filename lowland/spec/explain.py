@@ -73,14 +73,10 @@ def _sentence(error: ErrorDetails, field: str, value: Any, owner: type[BaseModel
             named = f"{field} is {shown(tag)}" if isinstance(value, Mapping) else is_value
             return f"{named}, which is not known{_hint(tag, known)}; give {one_of(known)}"
         case "union_tag_not_found":
-            known = (
-                list(union.members) if owner and (union := tagged_union(owner.model_fields[field])) else []
-            )
+            known = list(union.members) if owner and (union := tagged_union(owner.model_fields[field])) else []
             return f"{field}.{str(context['discriminator']).strip(chr(39))} is missing; give {one_of(known)}"
         case "literal_error":
-            known = [
-                part.strip().strip("'") for part in str(context["expected"]).replace(" or ", ", ").split(",")
-            ]
+            known = [part.strip().strip("'") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
             return f"{is_value}{_hint(str(value), known)}; give {one_of(known)}"
         case kind if kind in _ACCEPTED:
             return f"{is_value}; give {_ACCEPTED[kind].format_map(context)}"

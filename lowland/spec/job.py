@@ -1,11 +1,12 @@
 """The job spec: everything that decides what is trained, and how.
 
-`{"dataset": "kmnist"}` is a whole job. What it leaves open is filled in when it is read: first from the dataset's recipe
-(`recipes.py`), then from the defaults below. The result, dumped, reads back as itself, so any job can be run again from it.
+`{"dataset": "kmnist"}` is a whole job. What it leaves open is filled in when it is read: first from the dataset's
+recipe (`recipes.py`), then from the defaults below. The result, dumped, reads back as itself, so any job can be run
+again from it.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
@@ -28,7 +29,7 @@ MAX_TAGS: Final = 32
 class Ema(SpecModel):
     """Evaluate and keep an exponential moving average of the weights."""
 
-    decay: float = Field(0.999, ge=0, lt=1)
+    decay: float = Field(default=0.999, ge=0, lt=1)
     """Decay per step."""
 
 
@@ -37,13 +38,13 @@ class Stop(SpecModel):
 
     metric: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
     """The series that is watched."""
-    patience: int | None = Field(None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     """Epochs without improvement after which to stop."""
-    min_delta: float = Field(0.0, ge=0)
+    min_delta: float = Field(default=0.0, ge=0)
     """The least change that counts as an improvement."""
     target: float | None = None
     """Stop as soon as the metric is this good."""
-    max_seconds: float | None = Field(None, gt=0)
+    max_seconds: float | None = Field(default=None, gt=0)
     """Stop after so many seconds of training."""
 
 
@@ -52,14 +53,14 @@ class Evaluate(SpecModel):
 
     corruptions: list[Literal["gaussian_noise", "blur", "occlusion", "shift"]] = Field(min_length=1)
     """Which corruptions."""
-    severity: int = Field(3, ge=1, le=5)
+    severity: int = Field(default=3, ge=1, le=5)
     """How strong, 1 to 5."""
 
 
 class Sharpness(SpecModel):
     """Measure the flatness of the found minimum at the end."""
 
-    samples: int = Field(1024, ge=1)
+    samples: int = Field(default=1024, ge=1)
     """Training samples the loss is measured on."""
 
 
@@ -68,7 +69,7 @@ class Resources(SpecModel):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; "auto" takes whatever is free first."""
-    world_size: int = Field(1, ge=1, le=1024)
+    world_size: int = Field(default=1, ge=1, le=1024)
     """Devices, one data-parallel process each."""
 
 
@@ -77,9 +78,9 @@ class Webhook(SpecModel):
 
     url: str = Field(max_length=2000, pattern=r"^https?://\S+$")
     """Where to POST."""
-    events: list[Literal["started", "finished"]] = Field(["finished"], min_length=1)
+    events: list[Literal["started", "finished"]] = Field(default=["finished"], min_length=1)
     """What to tell."""
-    secret: str | None = Field(None, max_length=200)
+    secret: str | None = Field(default=None, max_length=200)
     """Signs what is sent; write-only."""
 
 
@@ -91,15 +92,15 @@ class JobSpec(SpecModel):
 
     name: Label | None = None
     """What to call the job; need not be unique."""
-    tags: dict[Label, Label] = Field({}, max_length=MAX_TAGS)
+    tags: dict[Label, Label] = Field(default={}, max_length=MAX_TAGS)
     """Free labels to find the job by."""
     dataset: DatasetSpec | None = None
     """What to train on."""
-    function: str | None = Field(None, min_length=1, max_length=1000)
+    function: str | None = Field(default=None, min_length=1, max_length=1000)
     """An expression in x (or x0, x1, ...) to minimise, or a test function's name, instead of a dataset."""
-    start: list[float] | None = Field(None, min_length=1, max_length=1000)
+    start: list[float] | None = Field(default=None, min_length=1, max_length=1000)
     """Where to start minimising `function`, one number per variable."""
-    steps: int | None = Field(None, ge=1, le=1_000_000)
+    steps: int | None = Field(default=None, ge=1, le=1_000_000)
     """Optimizer steps on `function`."""
     model: ModelSpec = Resnet9()
     """What to train."""
@@ -109,15 +110,15 @@ class JobSpec(SpecModel):
     """The base optimizer."""
     schedule: ScheduleSpec = Cosine()
     """The learning rate's course."""
-    epochs: int = Field(10, ge=1, le=10_000)
+    epochs: int = Field(default=10, ge=1, le=10_000)
     """Passes over the training set."""
-    batch_size: int = Field(128, ge=1, le=65_536)
+    batch_size: int = Field(default=128, ge=1, le=65_536)
     """Samples per batch, over all devices. A last, smaller batch of an epoch is trained on too."""
-    accumulate: int = Field(1, ge=1, le=1024)
+    accumulate: int = Field(default=1, ge=1, le=1024)
     """Batches whose gradients are averaged into one step."""
-    clip_norm: float | None = Field(None, gt=0)
+    clip_norm: float | None = Field(default=None, gt=0)
     """Largest L2 norm of the final gradient; null does not clip."""
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Probability taken from the true class and spread over all (Szegedy et al., CVPR 2016)."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the passes; weights stay fp32. "auto" is bf16 where the device computes in it, else fp32."""
@@ -127,7 +128,7 @@ class JobSpec(SpecModel):
     """Compile the model with torch.compile."""
     ema: Ema | None = None
     """Average the weights; null does not."""
-    seed: int = Field(0, ge=0, lt=2**53)
+    seed: int = Field(default=0, ge=0, lt=2**53)
     """Of weights, order, augmentation, dropout and splits."""
     deterministic: bool = True
     """Use only operations that give the same bits each time on the same machine."""
@@ -139,17 +140,17 @@ class JobSpec(SpecModel):
     """Flatness measurements at the end."""
     resources: Resources = Resources()
     """What the job needs of a machine."""
-    priority: int = Field(0, ge=-100, le=100)
+    priority: int = Field(default=0, ge=-100, le=100)
     """Higher is claimed first."""
-    timeout_s: float | None = Field(None, gt=0)
+    timeout_s: float | None = Field(default=None, gt=0)
     """Longest duration of one attempt; past it the job fails."""
-    stall_timeout_s: float = Field(600, gt=0)
+    stall_timeout_s: float = Field(default=600, gt=0)
     """Longest silence of the engine; past it the attempt is lost."""
-    max_attempts: int = Field(3, ge=1, le=100)
+    max_attempts: int = Field(default=3, ge=1, le=100)
     """Attempts after which a job that keeps dying fails."""
-    checkpoint_every_epochs: int = Field(1, ge=1)
+    checkpoint_every_epochs: int = Field(default=1, ge=1)
     """Epochs between two checkpoints."""
-    checkpoint_every_s: float | None = Field(600, gt=0)
+    checkpoint_every_s: float | None = Field(default=600, gt=0)
     """Longest time between two checkpoints, also within an epoch; null leaves it to the epochs."""
     webhook: Webhook | None = None
     """Whom to tell when something happens to the job."""
@@ -179,24 +180,18 @@ class JobSpec(SpecModel):
     def _fill_in(cls, given: object) -> object:
         if not isinstance(given, Mapping):
             return given
-        values: Mapping[str, Any] = {str(key): value for key, value in given.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]: a JSON object
-        return resolve(values, cls.model_fields)
+        return resolve(cast("Mapping[str, object]", given), cls.model_fields)
 
     @model_validator(mode="after")
     def _one_task(self) -> Self:
         if (self.dataset is None) == (self.function is None):
             raise ValueError(
-                "give either dataset or function: "
-                + ("both are there" if self.dataset else "neither is there")
+                "give either dataset or function: " + ("both are there" if self.dataset else "neither is there")
             )
         if self.function is None and (self.start is not None or self.steps is not None):
-            raise ValueError(
-                "start and steps belong to function; leave them out, or give function instead of dataset"
-            )
+            raise ValueError("start and steps belong to function; leave them out, or give function instead of dataset")
         if self.function is not None and self.start is None:
-            raise ValueError(
-                "start is missing; give the point to start from, one number per variable of function"
-            )
+            raise ValueError("start is missing; give the point to start from, one number per variable of function")
         if self.schedule.warmup_epochs > self.epochs:
             raise ValueError(
                 f"schedule.warmup_epochs is {self.schedule.warmup_epochs:g} and epochs is {self.epochs}; "

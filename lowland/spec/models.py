@@ -19,9 +19,9 @@ class Mlp(_Model):
     """Fully connected layers with ReLU."""
 
     name: Literal["mlp"] = "mlp"
-    width: int = Field(256, ge=1, le=16384)
+    width: int = Field(default=256, ge=1, le=16384)
     """Units of each hidden layer."""
-    depth: int = Field(2, ge=1, le=64)
+    depth: int = Field(default=2, ge=1, le=64)
     """Hidden layers."""
 
 
@@ -29,7 +29,7 @@ class Cnn(_Model):
     """Three 3x3 convolutions with BatchNorm and pooling, then one linear layer."""
 
     name: Literal["cnn"] = "cnn"
-    width: int = Field(32, ge=1, le=4096)
+    width: int = Field(default=32, ge=1, le=4096)
     """Channels of the first convolution; each further one has twice as many."""
 
 
@@ -37,7 +37,7 @@ class Resnet9(_Model):
     """The nine-layer residual network that trains small images fastest."""
 
     name: Literal["resnet9"] = "resnet9"
-    width: int = Field(32, ge=1, le=4096)
+    width: int = Field(default=32, ge=1, le=4096)
     """Channels of the first convolution; the last has eight times as many."""
 
 
@@ -45,7 +45,7 @@ class Resnet18(_Model):
     """ResNet-18 (He et al., CVPR 2016) with a 3x3 stem and no first pooling, for small images."""
 
     name: Literal["resnet18"] = "resnet18"
-    width: int = Field(64, ge=1, le=4096)
+    width: int = Field(default=64, ge=1, le=4096)
     """Channels of the first stage; the last has eight times as many."""
 
 

@@ -14,11 +14,11 @@ class Sgd(SpecModel):
     """Stochastic gradient descent with momentum (torch.optim.SGD)."""
 
     name: Literal["sgd"] = "sgd"
-    lr: float = Field(0.1, gt=0)
+    lr: float = Field(default=0.1, gt=0)
     """Peak learning rate; typical 0.01 to 0.5."""
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     """Decay of the momentum buffer. 0 is plain gradient descent."""
-    weight_decay: float = Field(5e-4, ge=0)
+    weight_decay: float = Field(default=5e-4, ge=0)
     """L2 penalty, applied by the base optimizer (the perturbation does not see it)."""
     nesterov: bool = True
     """Nesterov's form of momentum; needs momentum > 0."""
@@ -37,13 +37,13 @@ class AdamW(SpecModel):
     """Adam with decoupled weight decay (torch.optim.AdamW)."""
 
     name: Literal["adamw"] = "adamw"
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(default=1e-3, gt=0)
     """Peak learning rate; typical 1e-4 to 3e-3."""
-    betas: tuple[Beta, Beta] = Field((0.9, 0.999), strict=False)
+    betas: tuple[Beta, Beta] = Field(default=(0.9, 0.999), strict=False)
     """Decay of the averages of the gradient and of its square."""
-    eps: float = Field(1e-8, gt=0)
+    eps: float = Field(default=1e-8, gt=0)
     """Added to the denominator."""
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay, relative to the learning rate."""
 
 

@@ -1,10 +1,10 @@
 """What an engine tells its runner: one JSON object a line, and an exit status. They meet here and nowhere else.
 
-    started, progress*, (epoch | checkpoint | artifact)*, result     exit 0: succeeded
-    ... checkpoint                                                   exit EXIT_STOPPED: stopped because asked to (SIGTERM)
-    ... error                                                        exit 1: the error says whether trying again may help
+    started, progress*, (epoch | checkpoint | artifact)*, result    exit 0: succeeded
+    ... checkpoint                                                  exit EXIT_STOPPED: stopped on request (SIGTERM)
+    ... error                                                       exit 1: the error says whether to try again
 
-Files a report names lie in the attempt's folder; they exist for others only once the report that names them is recorded.
+Files a report names lie in the run's folder; they exist for others only once the report that names them is recorded.
 """
 
 from typing import Annotated, Final, Literal

@@ -1,7 +1,7 @@
-"""How what a job leaves open is filled in: its own words first, then the dataset's recipe, then the general defaults."""
+"""How a job's gaps are filled: its own words first, then the dataset's recipe, then the general defaults."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic.fields import FieldInfo
 
@@ -35,22 +35,22 @@ def resolve(given: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[s
 
 
 def _recipe(dataset: object) -> Recipe:
-    name = dataset.get("name") if isinstance(dataset, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]: unchecked input
+    name = cast("Mapping[str, object]", dataset).get("name") if isinstance(dataset, Mapping) else None
     return RECIPES.get(name, {}) if isinstance(name, str) else {}
 
 
-def _merged(given: Any, default: Any, tag: str | None) -> Any:
+def _merged(given: object, default: object, tag: str | None) -> object:
     """Lay an object over its default, unless it is an object of another kind."""
     if not isinstance(given, Mapping) or not isinstance(default, Mapping):
-        return given  # pyright: ignore[reportUnknownVariableType]: unchecked input
-    if tag in given and tag in default and given[tag] != default[tag]:
-        return given  # pyright: ignore[reportUnknownVariableType]: unchecked input
-    return {**default, **given}
+        return cast("object", given)
+    upper, lower = cast("Mapping[str, object]", given), cast("Mapping[str, object]", default)
+    if tag is not None and upper.get(tag, lower.get(tag)) != lower.get(tag):
+        return upper
+    return {**lower, **upper}
 
 
 def _with_warmup(filled: dict[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
-    schedule, epochs = filled.get("schedule"), filled.get("epochs", fields["epochs"].default)
-    if isinstance(schedule, dict) and schedule.get("name") == "cosine" and isinstance(epochs, int):  # pyright: ignore[reportUnknownMemberType]: unchecked input
-        warmup = min(WARMUP_EPOCHS, WARMUP_FRACTION * epochs)
-        filled["schedule"] = {"warmup_epochs": warmup, **schedule}
+    epochs = filled.get("epochs", fields["epochs"].default)
+    if filled["schedule"] == {"name": "cosine"} and isinstance(epochs, int):
+        filled["schedule"] = {"name": "cosine", "warmup_epochs": min(WARMUP_EPOCHS, WARMUP_FRACTION * epochs)}
     return filled

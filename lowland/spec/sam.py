@@ -46,12 +46,12 @@ class Sam(SpecModel):
     p: PNorm = 2.0
     """The norm's exponent, 1 to "inf". 2 follows the gradient, "inf" its sign, 1 its largest coordinate."""
     adaptive: bool = False
-    """Scale the neighbourhood by |w| + eta, which makes it invariant to rescaling (ASAM); wants a larger rho, 0.5 to 2."""
-    eta: float = Field(0.01, ge=0)
+    """Scale the neighbourhood by |w| + eta, invariant to rescaling (ASAM); wants a larger rho, 0.5 to 2."""
+    eta: float = Field(default=0.01, ge=0)
     """What is added to |w| when `adaptive`; without effect otherwise."""
     second_order: bool = False
     """Keep the term of the SAM gradient that contains the Hessian; only for p = 2, at twice the cost."""
-    shard_size: int | None = Field(None, ge=1)
+    shard_size: int | None = Field(default=None, ge=1)
     """Samples that share one perturbation (m-sharpness); null is the whole batch."""
 
     @model_validator(mode="after")
@@ -67,11 +67,11 @@ class SparseFisher(SpecModel):
     variant: Literal["ssam-f"] = "ssam-f"
     rho: Rho = 0.05
     """Length of the unmasked perturbation (L2 over all parameters). 0 is the base optimizer; typical 0.05 to 0.2."""
-    sparsity: float = Field(0.5, ge=0, lt=1)
+    sparsity: float = Field(default=0.5, ge=0, lt=1)
     """Fraction of the coordinates that is not perturbed. 0 is SAM."""
-    num_samples: int = Field(128, ge=1)
+    num_samples: int = Field(default=128, ge=1)
     """Training samples the Fisher information is estimated from, one gradient each."""
-    update_every: int = Field(1, ge=1)
+    update_every: int = Field(default=1, ge=1)
     """Epochs between two updates of the mask."""
 
 
@@ -81,11 +81,11 @@ class SparseDynamic(SpecModel):
     variant: Literal["ssam-d"] = "ssam-d"
     rho: Rho = 0.05
     """Length of the unmasked perturbation (L2 over all parameters). 0 is the base optimizer; typical 0.05 to 0.2."""
-    sparsity: float = Field(0.5, ge=0, lt=1)
+    sparsity: float = Field(default=0.5, ge=0, lt=1)
     """Fraction of the coordinates that is not perturbed. 0 is SAM."""
-    drop_rate: float = Field(0.5, ge=0, le=1)
+    drop_rate: float = Field(default=0.5, ge=0, le=1)
     """Fraction of the perturbed coordinates exchanged at the first update; falls to 0 by a cosine."""
-    update_every: int = Field(1, ge=1)
+    update_every: int = Field(default=1, ge=1)
     """Epochs between two updates of the mask."""
 
 
@@ -95,9 +95,9 @@ class Friendly(SpecModel):
     variant: Literal["friendly"] = "friendly"
     rho: Rho = 0.1
     """Length of the perturbation (L2 norm over all parameters). 0 is the base optimizer; typical 0.1 to 0.2."""
-    sigma: float = Field(1.0, ge=0)
+    sigma: float = Field(default=1.0, ge=0)
     """How much of the running average is taken out of the gradient before perturbing. 0 is SAM."""
-    lmbda: float = Field(0.9, ge=0, lt=1, validation_alias=AliasChoices("lmbda", "lambda"))
+    lmbda: float = Field(default=0.9, ge=0, lt=1, validation_alias=AliasChoices("lmbda", "lambda"))
     """Decay of the running average of gradients, per step. 0 keeps only the last gradient."""
 
 
@@ -107,9 +107,9 @@ class Imbalanced(SpecModel):
     variant: Literal["imbsam"] = "imbsam"
     rho: Rho = 0.05
     """Length of the perturbation (L2 norm over all parameters). 0 with tail_weight 1 is the base optimizer."""
-    tail_below: float = Field(0.5, gt=0)
+    tail_below: float = Field(default=0.5, gt=0)
     """Classes with fewer training samples are tail: below 1 a quantile of the class counts, from 1 on a count."""
-    tail_weight: float = Field(2.0, ge=0)
+    tail_weight: float = Field(default=2.0, ge=0)
     """Weight of the tail classes' loss. 1 is the paper's form."""
 
 

@@ -2,8 +2,9 @@
 
 import difflib
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import BaseModel
 
@@ -14,22 +15,21 @@ SECRET_FIELDS: Final = frozenset({"secret"})
 
 
 def public(value: Any) -> Any:
-    """The value as JSON values, with secrets hidden and anything long cut."""
+    """The value as JSON values, with secrets hidden and long strings cut."""
     match value:
         case BaseModel():
             return public(value.model_dump(mode="json"))
         case Mapping():
-            pairs: list[tuple[Any, Any]] = list(value.items())[:MAX_SHOWN]
+            pairs = cast("Mapping[object, object]", value).items()
             return {str(key): "(hidden)" if key in SECRET_FIELDS else public(item) for key, item in pairs}
         case str():
             return value if len(value) <= MAX_SHOWN else value[: MAX_SHOWN - 1] + "…"
         case list() | tuple():
-            items: Sequence[Any] = value
-            return [public(item) for item in items[:MAX_SHOWN]]
+            return [public(item) for item in cast("Sequence[object]", value)]
         case bool() | int() | None:
             return value
         case float():
-            return value if value - value == 0 else str(value)
+            return value if math.isfinite(value) else str(value)
         case _:
             return str(value)[:MAX_SHOWN]
 

@@ -1,4 +1,4 @@
-"""The states of a job and the events that move it: the one table that the Lua transitions, the documents and Python read.
+"""The states of a job and the events that move it: the one table that Lua, the documents and Python read.
 
     submit ──► queued ──claim──► running ──succeed──► succeeded
                  │ ▲               │ │ │

@@ -1,4 +1,4 @@
-"""What a field's type says about the alternatives it takes: the tag that tells them apart, their names, their shorthand."""
+"""What a field's type says about the alternatives it takes: their tag, their names, their shorthand."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,5 +53,5 @@ def _layers(annotation: Any, marks: Sequence[Any]) -> Iterator[tuple[Any, Sequen
 def _expand_of(marks: Sequence[Any]) -> Expand:
     for mark in marks:
         if isinstance(mark, BeforeValidator):
-            return mark.func  # pyright: ignore[reportReturnType]: ours take the value alone
+            return mark.func  # pyright: ignore[reportReturnType]  ours take the value alone
     return lambda value: value

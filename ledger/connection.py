@@ -1,0 +1,135 @@
+"""The two ways to run a call of the ledger: blocking and asyncio. Everything else is shared."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final, Self, TypeVar, cast
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry as BlockingRetry
+
+from ledger.calls import Answer, Call
+from ledger.errors import LedgerUnavailable, LedgerUnusable
+from ledger.keys import SCHEMA, Keys
+from ledger.scripts import script_names, script_text
+
+T = TypeVar("T")
+
+#: The oldest server whose commands suffice.
+MIN_VERSION: Final = (6, 2)
+#: How long a command may take before the server counts as away. Scripts take well under a millisecond each.
+TIMEOUT_S: Final = 2.0
+
+
+class Ledger:
+    """The ledger for one thread. Retries nothing by itself: whoever calls knows how long it may wait.
+
+    Args:
+        url: of the server, `redis://`, `rediss://` or `unix://`.
+        keys: the prefix to work under.
+        timeout_s: for connecting, and for each command.
+    """
+
+    def __init__(self, url: str, keys: Keys | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.keys: Final = keys or Keys()
+        self._client: redis.Redis = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+            url,
+            decode_responses=True,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=BlockingRetry(NoBackoff(), 0),
+        )
+        self._scripts = {name: self._client.register_script(script_text(name)) for name in script_names()}
+
+    def run(self, call: Call[T]) -> T:
+        """Run one call.
+
+        Raises:
+            LedgerUnavailable: the server did not answer or could not write; the call may be repeated.
+            LedgerError: what the call's own description says.
+        """
+        with _translated():
+            answer = self._scripts[call.script](keys=_key_names(self.keys, call), args=call.args)
+        return call.read(cast("Answer", answer))
+
+    def wait_for_submit(self, seconds: int) -> None:
+        """Block until a job is queued, or for so long (less than the timeout)."""
+        with _translated():
+            self._client.blpop([self.keys.key("wake")], seconds)
+
+    def check(self) -> None:
+        """Make sure that the server can hold a ledger, and that this one is of our version.
+
+        Raises:
+            LedgerUnusable: it cannot, or is not.
+            LedgerUnavailable: the server did not answer.
+        """
+        with _translated():
+            info = self._client.info("server")  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+            schema_key = self.keys.key("schema")
+            self._client.set(schema_key, SCHEMA, nx=True)
+            _check_server(info, cast("str", self._client.get(schema_key)))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class AsyncLedger:
+    """The ledger for one event loop. Repeats a call once on a fresh connection, since calls may be repeated."""
+
+    def __init__(self, url: str, keys: Keys | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.keys: Final = keys or Keys()
+        self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+            url,
+            decode_responses=True,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=AsyncRetry(NoBackoff(), 1),
+        )
+        self._scripts = {name: self._client.register_script(script_text(name)) for name in script_names()}
+
+    async def run(self, call: Call[T]) -> T:
+        """Run one call; see `Ledger.run`."""
+        with _translated():
+            answer = await self._scripts[call.script](keys=_key_names(self.keys, call), args=call.args)
+        return call.read(cast("Answer", answer))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _key_names(keys: Keys, call: Call[Any]) -> list[str]:
+    return [keys.prefix, *(keys.prefix + name for name in call.lists)]
+
+
+def _check_server(info: dict[str, Any], schema: str) -> None:
+    version = str(info["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
+        raise LedgerUnusable(f"the server is Redis {version}; Lowland needs 6.2 or newer, or Valkey")
+    if schema != SCHEMA:
+        raise LedgerUnusable(f"the ledger has layout {schema}; this version of Lowland reads layout {SCHEMA}")
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    """Tell apart, once, what a caller can wait out from what is a mistake of ours."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError) as error:
+        raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+    except redis.OutOfMemoryError as error:
+        raise LedgerUnavailable(f"Redis cannot write: {error}") from error
+    except redis.ResponseError as error:
+        if str(error).startswith(("MISCONF", "OOM", "NOREPLICAS", "BUSY")):
+            raise LedgerUnavailable(f"Redis cannot write: {error}") from error
+        raise

@@ -1,0 +1,53 @@
+"""What can go wrong with the ledger.
+
+LedgerError
+  ├ JobNotFound         no job has this id
+  ├ EventRefused        the job's state does not allow what was asked
+  ├ LeaseLost           the fencing token is not the current one: the job belongs to somebody else
+  ├ LedgerUnavailable   Redis did not answer, or could not write; any call may be repeated
+  └ LedgerUnusable      the server at this address cannot hold a ledger, or holds one of another version
+"""
+
+from lowland.errors import LowlandError
+from lowland.spec.states import TRANSITIONS, Event, Status
+
+
+class LedgerError(LowlandError):
+    """The root of the ledger's errors."""
+
+
+class JobNotFound(LedgerError):
+    """No job has this id."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"there is no job {job_id}")
+
+
+class EventRefused(LedgerError):
+    """The job's state does not allow the event."""
+
+    def __init__(self, job_id: str, event: Event, status: Status) -> None:
+        self.job_id = job_id
+        self.event = event
+        self.status = status
+        self.allowed_from = tuple(TRANSITIONS[event])
+        states = " or ".join(self.allowed_from)
+        super().__init__(f"job {job_id} is {status}; {event} is possible for a job that is {states}")
+
+
+class LeaseLost(LedgerError):
+    """The fencing token is not the current one; nothing was written."""
+
+    def __init__(self, job_id: str, token: int) -> None:
+        self.job_id = job_id
+        self.token = token
+        super().__init__(f"run {token} of job {job_id} no longer holds the lease")
+
+
+class LedgerUnavailable(LedgerError):
+    """Redis did not answer in time, or could not write. Every call may be repeated."""
+
+
+class LedgerUnusable(LedgerError):
+    """The server cannot hold a ledger: too old, or written by another version of the layout."""

@@ -1,0 +1,58 @@
+"""Where everything lies in Redis: the one drawing of the key layout, for Python and, rendered, for Lua.
+
+Every key starts with the prefix `{lowland}:` (the braces keep a job's keys in one slot of a cluster).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+LAYOUT: Final[Mapping[str, str]] = {
+    # the truth about one job
+    "job": "job:%s",  # hash    everything GET /jobs/{id} shows; see documents.py
+    "metrics": "job:%s:metrics",  # stream  one entry per epoch, id = token-sequence
+    "events": "job:%s:events",  # stream  what happened to it
+    # indexes: ids sort by time
+    "jobs": "jobs",  # zset    every job, by id
+    "jobs_by_status": "jobs:%s",  # zset    jobs in one state, by id
+    # waiting
+    "queues": "queues",  # set     "class:world_size:owner" of every queue that is not empty
+    "queue": "queue:%s",  # zset    job ids, by priority, then age
+    "running": "running",  # hash    owner -> running jobs
+    "wake": "wake",  # list    the keeper blocks on it
+    # running
+    "leases": "leases",  # zset    job id by expiry, ms
+    "bells": "bells",  # hash    "worker bell" -> job whose run answers that bell
+    "claim": "claim:%s",  # string  the answer to a claim, for its repetition
+    "workers": "workers",  # zset    worker name by last heartbeat, ms
+    "worker": "worker:%s",  # hash    what it is
+    "devices": "devices:%s",  # hash    device -> "job token", the devices of a worker in use
+    # the ledger itself
+    "schema": "schema",  # string  version of this layout
+}
+
+#: Raised with every change of the layout that an older server could not read.
+SCHEMA: Final = "1"
+
+#: Device classes: which machines may claim a job.
+DEVICE_CLASSES: Final = ("any", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The layout under one prefix."""
+
+    prefix: str = "{lowland}:"
+
+    def key(self, name: str, *parts: str) -> str:
+        """The key called `name` in the layout, with its blanks filled in."""
+        return self.prefix + LAYOUT[name] % parts
+
+    def bell_list(self, device_class: str) -> str:
+        """The list in which Celery keeps the bells of a device class."""
+        return self.prefix + bell_queue(device_class)
+
+
+def bell_queue(device_class: str) -> str:
+    """The name of the Celery queue of a device class, without the prefix."""
+    return f"bells.{device_class}"

@@ -1,0 +1,66 @@
+-- Give a worker the best queued job that fits it: highest priority, then the owner with the fewest running, then the
+-- oldest. Looks at the heads of the queues only.
+--   KEYS  1 prefix
+--   ARGV  1 claim id (one per call)   2 worker   3 bell   4 lease_ms   5 number of device classes   then these classes,
+--         then the worker's devices
+--   ->    {'ok', job id, token, attempt, device, spec, checkpoint} | {'nothing_fits'} | {'no_free_device'}
+--         event: running
+local claim_id, worker, bell, lease_ms, class_count = unpack(ARGV, 1, 5)
+
+local function answer(id, token, device)
+  local spec, checkpoint, spent = get(id, 'spec', 'checkpoint', 'spent')
+  return {'ok', id, token, integer(spent + 1), device, spec, checkpoint or ''}
+end
+
+local repeated = redis.call('HMGET', key('claim', claim_id), 'id', 'token', 'device')
+if repeated[1] then return answer(unpack(repeated)) end
+
+local takes = {}
+for i = 6, 5 + class_count do takes[ARGV[i]] = true end
+local device, free = nil, 0
+for i = 6 + class_count, #ARGV do
+  if redis.call('HEXISTS', key('devices', worker), ARGV[i]) == 0 then
+    device = device or ARGV[i]
+    free = free + 1
+  end
+end
+if not device then return {'no_free_device'} end
+
+local best
+for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
+  local class, world_size, owner = string.match(name, '^([^:]*):([^:]*):(.*)$')
+  if takes[class] and tonumber(world_size) <= free then
+    local head = redis.call('ZRANGE', key('queue', name), 0, 0, 'WITHSCORES')
+    local score = tonumber(head[2])
+    local one = {
+      id = head[1],
+      step = math.floor(score / PRIORITY_STEP),
+      running = tonumber(redis.call('HGET', key('running'), owner) or 0),
+      age = score % PRIORITY_STEP,
+      owner = owner,
+    }
+    if not best or one.step < best.step or (one.step == best.step and (one.running < best.running
+        or (one.running == best.running and one.age < best.age))) then
+      best = one
+    end
+  end
+end
+if not best then return {'nothing_fits'} end
+
+local id, now = best.id, now_ms()
+dequeue(id)
+move(id, 'claim')
+local token = integer(redis.call('HINCRBY', key('job', id), 'token', 1))
+local run = 'run:' .. token .. ':'
+redis.call('HSET', key('job', id), 'worker', worker, 'device', device, 'bell', bell, 'sequence', 0,
+  run .. 'attempt', integer(get(id, 'spent') + 1), run .. 'worker', worker, run .. 'device', device,
+  run .. 'started_ms', integer(now))
+redis.call('HSETNX', key('job', id), 'started_ms', integer(now))
+redis.call('ZADD', key('leases'), integer(now + lease_ms), id)
+redis.call('HSET', key('bells'), worker .. ' ' .. bell, id)
+redis.call('HSET', key('devices', worker), device, id .. ' ' .. token)
+redis.call('HINCRBY', key('running'), best.owner, 1)
+redis.call('HSET', key('claim', claim_id), 'id', id, 'token', token, 'device', device)
+redis.call('PEXPIRE', key('claim', claim_id), lease_ms)
+note(id, 'running', now, 'token', token, 'worker', worker, 'device', device)
+return answer(id, token, device)

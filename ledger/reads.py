@@ -1,0 +1,108 @@
+"""Everything that reads the ledger, one function per reading script in `lua/`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from ledger.calls import Answer, Call
+from ledger.documents import StoredArtifact, find_artifact, to_job
+from ledger.errors import JobNotFound
+from ledger.keys import DEVICE_CLASSES, bell_queue
+from lowland.spec import Status
+from lowland.spec.resource import Job, JobPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The ledger's own state."""
+
+    live_workers: int
+    queued: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """How many jobs of a device class wait, and how many bells ring for them."""
+
+    device_class: str
+    waiting: int
+    bells: int
+
+
+def get_job(job_id: str) -> Call[Job]:
+    """A job as it stands.
+
+    Raises:
+        JobNotFound: no job has this id.
+    """
+
+    def read(answer: Answer) -> Job:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        return _job(answer[1])
+
+    return Call("get", (job_id,), read)
+
+
+def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
+    """Where an artifact of a job lies; None where the job has none of this name.
+
+    Raises:
+        JobNotFound: no job has this id.
+    """
+
+    def read(answer: Answer) -> StoredArtifact | None:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        return find_artifact(_fields(answer[1])[0], name)
+
+    return Call("get", (job_id,), read)
+
+
+def list_jobs(*, limit: int, cursor: str | None = None, status: Status | None = None) -> Call[JobPage]:
+    """A page of jobs, newest first.
+
+    Args:
+        limit: jobs a page, at least 1.
+        cursor: the `next` of the page before.
+        status: only jobs in this state.
+    """
+
+    def read(answer: Answer) -> JobPage:
+        jobs = [_job(part) for part in answer[1:]]
+        more = len(jobs) > limit
+        return JobPage(jobs=jobs[:limit], next=jobs[limit - 1].id if more else None)
+
+    return Call("list", (status or "", cursor or "", limit + 1), read)
+
+
+def overview() -> Call[Overview]:
+    """Whether anyone is there, and how much there is to do."""
+
+    def read(answer: Answer) -> Overview:
+        live, queued, running = (int(str(part)) for part in answer[1:])
+        return Overview(live_workers=live, queued=queued, running=running)
+
+    return Call("overview", (), read)
+
+
+def backlog() -> Call[list[Backlog]]:
+    """For each device class, how many jobs wait and how many bells ring."""
+
+    def read(answer: Answer) -> list[Backlog]:
+        parts = [str(part) for part in answer[1:]]
+        rows = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+        return [Backlog(device_class=name, waiting=int(waiting), bells=int(bells)) for name, waiting, bells in rows]
+
+    return Call("backlog", DEVICE_CLASSES, read, lists=tuple(bell_queue(name) for name in DEVICE_CLASSES))
+
+
+def _job(part: object) -> Job:
+    fields, ahead, has_worker = _fields(part)
+    return to_job(fields, ahead=ahead, has_worker=has_worker)
+
+
+def _fields(part: object) -> tuple[dict[str, str], int, bool]:
+    flat, ahead, taken = cast("tuple[Sequence[str], int, int]", part)
+    return dict(zip(flat[::2], flat[1::2], strict=True)), ahead, bool(taken)

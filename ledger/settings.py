@@ -1,0 +1,17 @@
+"""How to reach the ledger, read from the environment."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class LedgerSettings(BaseSettings):
+    """What every process of the server needs to know; each process adds its own in a subclass."""
+
+    model_config = SettingsConfigDict(env_prefix="LOWLAND_", use_attribute_docstrings=True, extra="ignore")
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Redis >= 6.2 or Valkey."""
+    redis_prefix: str = Field(default="{lowland}:", pattern=r"^\{[A-Za-z0-9_-]+\}:$")
+    """What every key starts with, so that several ledgers can share a server."""
+    lease_s: float = Field(default=30.0, gt=0)
+    """How long a worker may be silent before its job is given to another. Renewed every third of it."""

@@ -1,0 +1,223 @@
+"""Everything that changes the ledger, one function per script in `lua/`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from ledger.calls import Answer, Call
+from ledger.errors import EventRefused, JobNotFound, LeaseLost
+from lowland.spec import Event, JobSpec, Status
+
+Outcome = Literal["succeeded", "failed", "cancelled", "put_back", "lost"]
+"""How a run ends; see `endings.py` in the worker for what leads to which."""
+
+Wish = Literal["pause", "cancel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a job's `error` says."""
+
+    type: str
+    title: str
+    detail: str
+
+    def to_json(self) -> str:
+        """As the ledger keeps it."""
+        return json.dumps({"type": self.type, "title": self.title, "detail": self.detail})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint that counts: the file lies in the folder of the run that wrote it."""
+
+    token: int
+    name: str
+    size_bytes: int
+    sha256: str
+    step: int
+
+    def to_json(self) -> str:
+        """As the ledger keeps it."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to run a job, proved by a fencing token."""
+
+    job_id: str
+    token: int
+    """Counts the job's runs; only the newest may write."""
+    attempt: int
+    worker: str
+    device: str
+    spec: JobSpec
+    checkpoint: Checkpoint | None
+    """Where to go on from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that ended, and the state that led to."""
+
+    job_id: str
+    status: Status
+
+
+def submit(job_id: str, spec: JobSpec, *, owner: str) -> Call[None]:
+    """Create a job and queue it."""
+    args = (
+        job_id,
+        spec.model_dump_json(),
+        owner,
+        spec.device_class,
+        spec.resources.world_size,
+        spec.priority,
+        spec.max_attempts,
+    )
+    return Call("submit", args, lambda answer: None)
+
+
+def claim(
+    claim_id: str, *, worker: str, bell: str, lease_ms: int, classes: Sequence[str], devices: Sequence[str]
+) -> Call[Lease | None]:
+    """Take the best queued job that fits the worker; None where there is none, or no device is free.
+
+    Args:
+        claim_id: a UUID of its own for each call, so that a repetition gets the same lease.
+        worker: who asks.
+        bell: the id of the bell that is answered.
+        lease_ms: how long the lease lasts without being renewed.
+        classes: the device classes the worker takes.
+        devices: all devices of the worker; those in use are known to the ledger.
+    """
+
+    def read(answer: Answer) -> Lease | None:
+        if answer[0] != "ok":
+            return None
+        job_id, token, attempt, device, spec, checkpoint = (str(part) for part in answer[1:])
+        return Lease(
+            job_id=job_id,
+            token=int(token),
+            attempt=int(attempt),
+            worker=worker,
+            device=device,
+            spec=JobSpec.model_validate_json(spec),
+            checkpoint=Checkpoint(**json.loads(checkpoint)) if checkpoint else None,
+        )
+
+    return Call("claim", (claim_id, worker, bell, lease_ms, len(classes), *classes, *devices), read)
+
+
+def renew(lease: Lease, *, lease_ms: int) -> Call[Wish | None]:
+    """Extend a lease; gives what was asked of the job.
+
+    Raises:
+        LeaseLost: the job belongs to somebody else.
+    """
+    return Call("renew", (lease.job_id, lease.token, lease_ms), lambda answer: _wish(answer, lease))
+
+
+def report(
+    lease: Lease, sequence: int, *, lease_ms: int, fields: Mapping[str, str], point: str = ""
+) -> Call[Wish | None]:
+    """Record what the engine reported; extends the lease and gives what was asked of the job.
+
+    Args:
+        lease: under which the engine runs.
+        sequence: the report's number within its run, from 1; a repetition changes nothing.
+        lease_ms: how long the lease lasts from now.
+        fields: of the job's hash (`documents.py` says which there are).
+        point: a point of the series, as JSON; empty for none.
+
+    Raises:
+        LeaseLost: the job belongs to somebody else.
+    """
+    pairs = [part for pair in fields.items() for part in pair]
+    args = (lease.job_id, lease.token, sequence, lease_ms, point, *pairs)
+    return Call("report", args, lambda answer: _wish(answer, lease))
+
+
+def settle(lease: Lease, outcome: Outcome, *, detail: str = "", failure: Failure | None = None) -> Call[Status]:
+    """End a run, once the engine's processes are gone; gives the job's new state.
+
+    Raises:
+        LeaseLost: the job belongs to somebody else; call `vacate` for the device.
+    """
+    error = failure.to_json() if failure else ""
+    args = (lease.job_id, lease.token, outcome, detail, error)
+
+    def read(answer: Answer) -> Status:
+        if answer[0] == "lost_lease":
+            raise LeaseLost(lease.job_id, lease.token)
+        return Status(str(answer[1]))
+
+    return Call("settle", args, read)
+
+
+def vacate(lease: Lease) -> Call[None]:
+    """Free the device of a run whose lease was lost, once the engine's processes are gone."""
+    return Call("vacate", (lease.worker, lease.device, lease.job_id, lease.token), lambda answer: None)
+
+
+def abandon(*, worker: str, bell: str, failure: Failure) -> Call[Ended | None]:
+    """End the run that answered a bell, because its runner died; None where no run did."""
+
+    def read(answer: Answer) -> Ended | None:
+        return _ended(answer)[0] if answer[0] == "ok" else None
+
+    return Call("abandon", (worker, bell, failure.detail, failure.to_json()), read)
+
+
+def expire(*, failure: Failure, most: int = 100) -> Call[list[Ended]]:
+    """End the runs whose lease has run out."""
+    return Call("expire", (failure.detail, failure.to_json(), most), _ended)
+
+
+def cancel(job_id: str) -> Call[Status]:
+    """Cancel a job, or ask its runner to; gives its state.
+
+    Raises:
+        JobNotFound: no job has this id.
+        EventRefused: it has ended otherwise.
+    """
+
+    def read(answer: Answer) -> Status:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        status = Status(str(answer[1]))
+        if answer[0] == "not_allowed":
+            raise EventRefused(job_id, Event.CANCEL, status)
+        return status
+
+    return Call("cancel", (job_id,), read)
+
+
+def enroll(*, worker: str, classes: Sequence[str], devices: Sequence[str], failure: Failure) -> Call[list[Ended]]:
+    """Register a worker that starts; runs still under its name are over and end as lost."""
+    args = (worker, ",".join(classes), ",".join(devices), failure.detail, failure.to_json())
+    return Call("enroll", args, _ended)
+
+
+def heartbeat(worker: str) -> Call[None]:
+    """A worker is alive."""
+    return Call("heartbeat", (worker,), lambda answer: None)
+
+
+def leave(worker: str) -> Call[None]:
+    """A worker has stopped in order."""
+    return Call("leave", (worker,), lambda answer: None)
+
+
+def _wish(answer: Answer, lease: Lease) -> Wish | None:
+    if answer[0] == "lost_lease":
+        raise LeaseLost(lease.job_id, lease.token)
+    return cast("Wish", answer[1]) if answer[1] else None
+
+
+def _ended(answer: Answer) -> list[Ended]:
+    words = [str(part) for part in answer[1:]]
+    return [Ended(job_id, Status(status)) for job_id, status in zip(words[::2], words[1::2], strict=True)]
