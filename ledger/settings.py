@@ -1,6 +1,8 @@
 """How to reach the ledger, read from the environment."""
 
-from pydantic import Field
+from pathlib import Path
+
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -13,5 +15,12 @@ class LedgerSettings(BaseSettings):
     """Redis >= 6.2 or Valkey."""
     redis_prefix: str = Field(default="{lowland}:", pattern=r"^\{[A-Za-z0-9_-]+\}:$")
     """What every key starts with, so that several ledgers can share a server."""
+    artifact_dir: Path = Path("~/.local/share/lowland/artifacts")
+    """The artifact store's folder, the same for the API and every worker."""
     lease_s: float = Field(default=30.0, gt=0)
     """How long a worker may be silent before its job is given to another. Renewed every third of it."""
+
+    @field_validator("artifact_dir")
+    @classmethod
+    def _without_tilde(cls, folder: Path) -> Path:
+        return folder.expanduser()

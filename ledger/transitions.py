@@ -202,9 +202,9 @@ def enroll(*, worker: str, classes: Sequence[str], devices: Sequence[str], failu
     return Call("enroll", args, _ended)
 
 
-def heartbeat(worker: str) -> Call[None]:
-    """A worker is alive."""
-    return Call("heartbeat", (worker,), lambda answer: None)
+def heartbeat(worker: str) -> Call[bool]:
+    """A worker is alive; False where the ledger does not know it and wants it to enroll."""
+    return Call("heartbeat", (worker,), lambda answer: answer[0] == "ok")
 
 
 def leave(worker: str) -> Call[None]:

@@ -1,0 +1,65 @@
+"""Bells: Celery messages without content that tell a worker to look into the ledger.
+
+A bell may get lost or ring twice; the keeper counts them and rings again, and the claim decides who gets what. So bells
+are acknowledged at once, carry nothing, have no result, and are never revoked.
+"""
+
+from typing import Final
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from ledger import LedgerSettings, LedgerUnavailable
+from ledger.keys import bell_queue
+
+#: The one task there is.
+ANSWER: Final = "lowland.answer"
+
+
+def bell_app(settings: LedgerSettings) -> Celery:
+    """Celery, configured to carry bells and nothing else."""
+    app = Celery("lowland", broker=settings.redis_url, set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_acks_late=False,
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,
+        worker_redirect_stdouts=False,
+        worker_hijack_root_logger=True,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "global_keyprefix": settings.redis_prefix,
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "retry_on_timeout": False,
+        },
+    )
+    return app
+
+
+def listen(app: Celery, device_classes: list[str]) -> None:
+    """Make a worker of this app hear the bells of these device classes."""
+    queues = [bell_queue(name) for name in device_classes]
+    # without an exchange of its own a queue would hear the bells of the first one too
+    app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in queues]
+    app.conf.task_default_queue = queues[0]
+
+
+def ring(app: Celery, device_class: str, times: int) -> None:
+    """Ring for a device class.
+
+    Raises:
+        LedgerUnavailable: Redis did not take the bell.
+    """
+    try:
+        for _ in range(times):
+            app.send_task(ANSWER, queue=bell_queue(device_class), ignore_result=True, retry=False)
+    except OperationalError as error:
+        raise LedgerUnavailable(f"no bell could be rung: {error}") from error

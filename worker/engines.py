@@ -1,0 +1,172 @@
+"""Starting an engine: one process that trains one run of a job, in a session of its own.
+
+    runner ── os.fork ──► engine      torch is loaded already: the first report comes within milliseconds
+    runner ── exec ─────► engine      the same contract, where fork is no choice
+
+Either way the engine dies with its runner, holds no descriptor but its log and its report pipe, and leaves by `os._exit`
+or as any program does.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from lowland.spec import JobSpec
+
+#: prctl's option that asks for a signal when the parent dies (Linux).
+_PR_SET_PDEATHSIG: Final = 1
+#: Where the forked engine finds its report pipe.
+_REPORT_FD: Final = 3
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an engine is to do."""
+
+    spec: JobSpec
+    folder: Path
+    """Where it writes; exists."""
+    resume: Path | None
+    """A checkpoint to go on from."""
+    environment: Mapping[str, str]
+    """What it must find in its environment, beside what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A running engine."""
+
+    pid: int
+    """Also its process group."""
+    reports: int
+    """Descriptor its reports are read from."""
+
+    def stop(self) -> None:
+        """Ask it to write a checkpoint and stop."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it and its children at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself; its exit status is still to be read
+            os.killpg(self.pid, number)
+
+
+Start = Callable[[Work], Engine]
+
+
+def fork_engine(work: Work) -> Engine:
+    """Start the engine as a fork of this process."""
+    reading, writing = os.pipe()
+    at_home, leaving = os.pipe()
+    log = _open_log(work.folder)
+    runner = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        _become_engine(work, runner, writing, log)
+    for inherited in (writing, leaving, log):
+        os.close(inherited)
+    os.read(at_home, 1)  # ends when the child has closed what it inherited: from then on it can be signalled
+    os.close(at_home)
+    return Engine(pid, reading)
+
+
+def program_engine(command: Callable[[Work, int], list[str]]) -> Start:
+    """A way to start any program that keeps the engine's contract.
+
+    Args:
+        command: from the work and the report pipe's descriptor, the program's arguments.
+    """
+
+    def start(work: Work) -> Engine:
+        reading, writing = os.pipe()
+        log = _open_log(work.folder)
+        runner = os.getpid()
+        process = subprocess.Popen(
+            command(work, writing),
+            env={**os.environ, **work.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+            start_new_session=True,
+            preexec_fn=lambda: _die_with(runner),
+        )
+        process.returncode = 0  # the runner waits for the process itself; Popen must not
+        os.close(writing)
+        os.close(log)
+        return Engine(process.pid, reading)
+
+    return start
+
+
+def engine_command(work: Work, report_fd: int) -> list[str]:
+    """The engine of this house as a program."""
+    spec = work.folder / "spec.json"
+    spec.write_text(work.spec.model_dump_json(), encoding="utf-8")
+    resume = ["--resume", str(work.resume)] if work.resume else []
+    options = ["--out", str(work.folder), "--report-fd", str(report_fd), *resume]
+    return [sys.executable, "-m", "worker.engine", str(spec), *options]
+
+
+def _open_log(folder: Path) -> int:
+    return os.open(folder / "engine.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent dies, also if it has died already."""
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _become_engine(work: Work, runner: int, writing: int, log: int) -> NoReturn:
+    status = 1
+    try:
+        os.setsid()
+        _die_with(runner)
+        _forget_signals()
+        _keep_only(writing, log)
+        os.environ.update(work.environment)
+        from worker.engine import run  # noqa: PLC0415  loads torch; the runner itself does without
+
+        status = run(work.spec, out=work.folder, reports=_REPORT_FD, resume=work.resume)
+    except BaseException:  # noqa: BLE001  the edge of a process: nothing of the runner's may run in its copy
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _forget_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+
+
+def _keep_only(writing: int, log: int) -> None:
+    """Close every descriptor but the report pipe and the log: an inherited one would keep others waiting for its end."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    spare_log, spare_report = (os.dup(fd) for fd in (log, writing))
+    for source, target in ((null, 0), (spare_log, 1), (spare_log, 2), (spare_report, _REPORT_FD)):
+        os.dup2(source, target)
+    os.closerange(_REPORT_FD + 1, os.sysconf("SC_OPEN_MAX"))
