@@ -84,7 +84,7 @@ local function end_run(id, event, outcome, detail, error, now)
   if redis.call('HINCRBY', key('running'), owner, -1) <= 0 then redis.call('HDEL', key('running'), owner) end
   local run = 'run:' .. token .. ':'
   redis.call('HSET', key('job', id), run .. 'ended_ms', integer(now), run .. 'outcome', outcome, run .. 'detail', detail,
-    'settled', token, 'requested', '')
+    'requested', '')
   if outcome ~= 'put_back' then redis.call('HINCRBY', key('job', id), 'spent', 1) end
   if outcome == 'succeeded' then redis.call('HDEL', key('job', id), 'error', 'error_ms') end
   if error ~= '' then redis.call('HSET', key('job', id), 'error', error, 'error_ms', integer(now)) end
@@ -123,12 +123,12 @@ end
 
 -- Jobs that are claimed before this one, as far as priority and age decide, among classes that share machines with it.
 local function jobs_ahead(id)
-  local class = get(id, 'device_class')
-  local score = redis.call('ZSCORE', key('queue', queue_name(id)), id)
-  local ahead = 0
+  local class, own = get(id, 'device_class'), queue_name(id)
+  local score = redis.call('ZSCORE', key('queue', own), id)
+  local ahead = redis.call('ZRANK', key('queue', own), id)
   for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
     local other = string.match(name, '^([^:]*):')
-    if other == class or other == 'any' or class == 'any' then
+    if name ~= own and (other == class or other == 'any' or class == 'any') then
       ahead = ahead + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. score)
     end
   end

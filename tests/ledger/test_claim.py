@@ -1,0 +1,127 @@
+"""Which job a claim gives, to whom."""
+
+import pytest
+
+from ledger import Ledger, transitions
+from tests.ledger.playing import LOST, claim, claimed, job, settle, submit
+
+
+def test_nothing_is_claimed_from_an_empty_ledger(ledger: Ledger) -> None:
+    assert claim(ledger) is None
+
+
+def test_the_oldest_job_is_claimed_first(ledger: Ledger) -> None:
+    first, second = submit(ledger), submit(ledger)
+
+    assert claimed(ledger, worker="w1").job_id == first
+    assert claimed(ledger, worker="w2").job_id == second
+
+
+def test_a_higher_priority_goes_before_age(ledger: Ledger) -> None:
+    submit(ledger, priority=-1)
+    submit(ledger)
+    urgent = submit(ledger, priority=100)
+
+    assert claimed(ledger).job_id == urgent
+
+
+def test_the_owner_with_the_fewest_running_jobs_goes_before_age(ledger: Ledger) -> None:
+    submit(ledger, owner="ada")
+    submit(ledger, owner="ada")
+    later = submit(ledger, owner="bob")
+    claimed(ledger, worker="w1")
+
+    assert claimed(ledger, worker="w2").job_id == later
+
+
+@pytest.mark.parametrize(
+    ("device", "classes", "fits"),
+    [
+        ("auto", ("any", "cpu"), True),
+        ("auto", ("any", "cuda"), True),
+        ("cpu", ("any", "cpu"), True),
+        ("cpu", ("any", "cuda"), False),
+        ("cuda", ("any", "cpu"), False),
+    ],
+)
+def test_a_machine_claims_only_jobs_of_its_classes(
+    ledger: Ledger, device: str, classes: tuple[str, ...], fits: bool
+) -> None:
+    submit(ledger, resources={"device": device})
+
+    assert (claim(ledger, classes=classes) is not None) == fits
+
+
+def test_a_machine_runs_as_many_jobs_as_it_has_devices(ledger: Ledger) -> None:
+    for _ in range(3):
+        submit(ledger)
+    both = ("cpu:0", "cpu:1")
+
+    leases = [claimed(ledger, devices=both), claimed(ledger, devices=both)]
+
+    assert [lease.device for lease in leases] == ["cpu:0", "cpu:1"]
+    assert claim(ledger, devices=both) is None
+    settle(ledger, leases[0], "succeeded")
+    assert claimed(ledger, devices=both).device == "cpu:0"
+
+
+def test_a_job_is_claimed_once_however_often_the_bell_rings(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+
+    assert claimed(ledger, worker="w1", bell="b").job_id == job_id
+    assert claim(ledger, worker="w2", bell="b") is None
+
+
+def test_a_lost_run_is_an_attempt_and_the_job_runs_again(ledger: Ledger) -> None:
+    job_id = submit(ledger, max_attempts=2)
+
+    settle(ledger, claimed(ledger), "lost")
+    again = claimed(ledger)
+
+    assert (again.job_id, again.attempt, again.token) == (job_id, 2, 2)
+    assert settle(ledger, again, "lost") == "failed"
+    failed = job(ledger, job_id)
+    assert failed.error is not None
+    assert failed.error.type == LOST.type
+    assert [attempt.outcome for attempt in failed.attempts] == ["lost", "lost"]
+
+
+def test_a_run_that_was_put_back_has_spent_no_attempt_and_keeps_its_place(ledger: Ledger) -> None:
+    first = submit(ledger, max_attempts=1)
+    submit(ledger)
+
+    settle(ledger, claimed(ledger), "put_back")
+    again = claimed(ledger)
+
+    assert (again.job_id, again.attempt, again.token) == (first, 1, 2)
+
+
+def test_a_new_run_goes_on_from_the_recorded_checkpoint(ledger: Ledger) -> None:
+    submit(ledger)
+    lease = claimed(ledger)
+    checkpoint = transitions.Checkpoint(token=1, name="last.pt", size_bytes=7, sha256="0" * 64, step=12)
+    fields = {"checkpoint": checkpoint.to_json()}
+    ledger.run(transitions.report(lease, 1, lease_ms=1000, fields=fields))
+
+    settle(ledger, lease, "lost")
+
+    assert claimed(ledger).checkpoint == checkpoint
+
+
+def test_a_queued_job_tells_its_place_and_what_it_waits_for(ledger: Ledger) -> None:
+    first, second, third = submit(ledger), submit(ledger), submit(ledger)
+    reasons = [job(ledger, job_id).queue for job_id in (first, second, third)]
+    assert [(place.position, place.reason) for place in reasons if place] == [
+        (1, "no live worker offers any device"),
+        (2, "no live worker offers any device"),
+        (3, "no live worker offers any device"),
+    ]
+
+    ledger.run(transitions.enroll(worker="w1", classes=["any", "cpu"], devices=["cpu:0"], failure=LOST))
+
+    reasons = [job(ledger, job_id).queue for job_id in (first, second, third)]
+    assert [place.reason for place in reasons if place] == [
+        "next for a free device",
+        "1 job is ahead",
+        "2 jobs are ahead",
+    ]

@@ -1,0 +1,113 @@
+"""A client may send a call again when a reply was lost. The state is that of one execution, and so is the answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from ledger import Call, Keys, Lease, Ledger, reads, transitions
+from ledger.scripts import script_names
+from lowland.spec import JobSpec
+from tests.ledger.playing import LOST, claimed, submit
+
+SPEC = JobSpec.parse({"dataset": "digits"})
+
+
+def running(ledger: Ledger) -> Lease:
+    submit(ledger)
+    return claimed(ledger, worker="w1", bell="b1")
+
+
+def lapsed(ledger: Ledger) -> Lease:
+    submit(ledger)
+    return claimed(ledger, lease_ms=0)
+
+
+def report(lease: Lease, sequence: int = 1) -> Call[Any]:
+    return transitions.report(lease, sequence, lease_ms=60_000, fields={"accuracy": "0.5"}, point='{"epoch": 1}')
+
+
+def after(_: object, call: Call[Any]) -> Call[Any]:
+    """The call, once what it needs is there."""
+    return call
+
+
+CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
+    "submit": lambda ledger: transitions.submit("job-1", SPEC, owner="ada"),
+    "claim": lambda ledger: after(
+        submit(ledger),
+        transitions.claim("c1", worker="w1", bell="b1", lease_ms=60_000, classes=["any"], devices=["cpu:0", "cpu:1"]),
+    ),
+    "renew": lambda ledger: transitions.renew(running(ledger), lease_ms=60_000),
+    "report": lambda ledger: report(running(ledger)),
+    "settle": lambda ledger: transitions.settle(running(ledger), "lost", failure=LOST),
+    "abandon": lambda ledger: after(running(ledger), transitions.abandon(worker="w1", bell="b1", failure=LOST)),
+    "vacate": lambda ledger: transitions.vacate(running(ledger)),
+    "expire": lambda ledger: after(lapsed(ledger), transitions.expire(failure=LOST)),
+    "cancel": lambda ledger: transitions.cancel(running(ledger).job_id),
+    "enroll": lambda ledger: after(
+        running(ledger), transitions.enroll(worker="w1", classes=["any"], devices=["cpu:0"], failure=LOST)
+    ),
+    "heartbeat": lambda ledger: transitions.heartbeat("w1"),
+    "leave": lambda ledger: transitions.leave("w1"),
+    "get": lambda ledger: reads.get_job(submit(ledger)),
+    "list": lambda ledger: after(submit(ledger), reads.list_jobs(limit=5)),
+    "overview": lambda ledger: reads.overview(),
+    "backlog": lambda ledger: after(submit(ledger), reads.backlog()),
+}
+
+#: Calls whose answer says what this very execution did; the state is the same all the same.
+ONCE = {"abandon", "expire", "enroll"}
+
+
+def dump(url: str, keys: Keys) -> dict[str, object]:
+    """Everything under the prefix that time does not change by itself."""
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        found: dict[str, object] = {}
+        for key in client.scan_iter(keys.prefix + "*"):
+            name = key.removeprefix(keys.prefix)
+            match client.type(key):
+                case "hash":
+                    found[name] = {k: v for k, v in client.hgetall(key).items() if not str(k).endswith("_ms")}
+                case "zset":
+                    found[name] = client.zrange(key, 0, -1)
+                case "set":
+                    found[name] = client.smembers(key)
+                case "list":
+                    found[name] = client.llen(key)
+                case "stream":
+                    found[name] = client.xlen(key)
+                case _:
+                    found[name] = client.get(key)
+        return found
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_that_runs_four_times_leaves_the_state_of_one(
+    ledger: Ledger, redis_url: str, keys: Keys, name: str
+) -> None:
+    call = CALLS[name](ledger)
+    first = ledger.run(call)
+    once = dump(redis_url, keys)
+
+    again = [ledger.run(call) for _ in range(3)]
+
+    assert dump(redis_url, keys) == once
+    if name not in ONCE:
+        assert again == [first] * 3
+
+
+def test_every_script_is_tried() -> None:
+    assert CALLS.keys() == set(script_names())
+
+
+def test_reports_out_of_order_change_nothing(ledger: Ledger, redis_url: str, keys: Keys) -> None:
+    lease = running(ledger)
+    ledger.run(report(lease, 1))
+    ledger.run(report(lease, 2))
+    before = dump(redis_url, keys)
+
+    ledger.run(report(lease, 1))
+
+    assert dump(redis_url, keys) == before
