@@ -3,7 +3,7 @@
     written by submit    id status spec owner device_class world_size priority max_attempts created_ms
     by claim             token worker device bell started_ms   run:{token}:{attempt,worker,device,started_ms}
     by report            progress objective accuracy best_accuracy test_accuracy metrics checkpoint artifact:{name}
-    at a run's end       spent settled (by its own runner) finished_ms error error_ms   run:{token}:{ended_ms,outcome,detail}
+    at a run's end       spent settled finished_ms error error_ms   run:{token}:{ended_ms,outcome,detail}
 
 JSON values were made in Python and are stored as they came; times are integer milliseconds by Redis's clock.
 """

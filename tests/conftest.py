@@ -5,6 +5,7 @@ import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,18 +19,32 @@ for name in [name for name in os.environ if name.startswith("LOWLAND_") and name
     del os.environ[name]
 
 
+@dataclass(frozen=True)
+class Valkey:
+    """A running server."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Valkey of this test process."""
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """The Valkey of this test process."""
     port = free_port()
     folder: Path = tmp_path_factory.mktemp("valkey")
     command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     url = f"redis://127.0.0.1:{port}/0"
     until(lambda: answers(url), "Valkey answers")
-    yield url
+    yield Valkey(url, server)
     server.terminate()
     server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def redis_url(valkey: Valkey) -> str:
+    """The address of the Valkey of this test process."""
+    return valkey.url
 
 
 @pytest.fixture

@@ -1,0 +1,52 @@
+"""Programs in the engine's place: shell scripts that report, crash, hang, flood or talk nonsense."""
+
+from pathlib import Path
+
+from lowland.spec.reports import (
+    Advanced,
+    ArtifactWritten,
+    Broken,
+    CheckpointWritten,
+    EpochEnded,
+    Finished,
+    Report,
+    Started,
+    write_report,
+)
+from lowland.spec.resource import Objective, Progress
+from worker.engines import Start, Work, program_engine
+
+OBJECTIVE = Objective(name="validation_accuracy", value=0.75, best=0.75, direction="maximize")
+
+STARTED = Started(device="cpu", precision="fp32", parameters=10, training_samples=100, resumed_step=0)
+ADVANCED = Advanced(
+    progress=Progress(epoch=1, epochs=2, step=5, steps=10, fraction=0.5, eta_s=1.0, samples_per_s=100.0)
+)
+EPOCH = EpochEnded(epoch=1, step=5, metrics={"train_loss": 0.5}, objective=OBJECTIVE, accuracy=0.75, best_accuracy=0.75)
+CHECKPOINT = CheckpointWritten(name="last.pt", size_bytes=5, sha256="0" * 64, epoch=1, step=5)
+ARTIFACT = ArtifactWritten(name="model.safetensors", size_bytes=5, sha256="0" * 64, media_type="application/x-test")
+FINISHED = Finished(
+    objective=OBJECTIVE, accuracy=0.75, best_accuracy=0.75, test_accuracy=0.7, metrics={"test_loss": 0.6}
+)
+PERMANENT = Broken(type="dataset-unavailable", title="No data", detail="nowhere to be found", permanent=True)
+PASSING = Broken(type="engine-error", title="An error", detail="perhaps next time", permanent=False)
+
+
+def say(*reports: Report) -> str:
+    """Shell commands that send these reports."""
+    return "".join(f"printf '%s\\n' '{write_report(report).decode().strip()}' >&$REPORTS\n" for report in reports)
+
+
+def shell_engine(script: str) -> Start:
+    """An engine that is a shell script. `$REPORTS` is the report pipe, `$OUT` its folder, `$RESUME` its checkpoint."""
+
+    def command(work: Work, report_fd: int) -> list[str]:
+        lines = f"REPORTS={report_fd}\nOUT='{work.folder}'\nRESUME='{work.resume or ''}'\n{script}"
+        return ["bash", "-c", lines]
+
+    return program_engine(command)
+
+
+def read(path: Path) -> str:
+    """The text of a file, empty while it is not there."""
+    return path.read_text() if path.exists() else ""
