@@ -1,0 +1,88 @@
+"""The weights and their perturbation: the one place in the package that moves weights, and puts them back.
+
+Block     which parameters have a gradient, list beside list
+Shift     where they are to go: ε = scale · direction
+Weights   goes there, and returns bit for bit from a saved copy
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sam import _foreach
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Parameters of one group, device and dtype that have a gradient: `w`, and parallel to it `g`."""
+
+    group: Mapping[str, Any]
+    w: list[Tensor]
+    g: list[Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A perturbation of some parameters: ε = scale · direction, elementwise; `scale` is a scalar tensor."""
+
+    w: list[Tensor]
+    direction: list[Tensor]
+    scale: Tensor
+
+
+def blocks_of(groups: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """The parameters that have a gradient, in blocks. RuntimeError for a sparse one, which no ε fits."""
+    blocks: list[Block] = []
+    for group in groups:
+        w = [p for p in group["params"] if p.grad is not None and p.numel() > 0]
+        g = [p.grad for p in w]
+        if any(t.is_sparse for t in g):
+            raise RuntimeError(
+                "sparse gradients cannot be perturbed; give Embedding(sparse=False), or rho=0 everywhere"
+            )
+        blocks += [Block(group, ws, gs) for ws, gs in _foreach.by_type(w, g)]
+    return blocks
+
+
+class Weights:
+    """Moves weights to w + ε and back. Keeps one copy of every parameter it has moved, from step to step."""
+
+    def __init__(self) -> None:
+        self.are_perturbed = False
+        self._saved: dict[Tensor, Tensor] = {}
+
+    @contextmanager
+    def perturbed(self, shifts: Sequence[Shift]) -> Iterator[None]:
+        """Inside, shifted parameters are w + ε; afterwards w, bit for bit, however the block was left."""
+        moved = [(shift.w, [self._copy_of(p) for p in shift.w]) for shift in shifts]
+        for w, saved in moved:
+            _foreach.copy_(saved, w)
+        self.are_perturbed = True
+        try:
+            for shift in shifts:
+                _foreach.add_scaled_(shift.w, shift.direction, shift.scale)
+            yield
+        finally:
+            with torch.no_grad():
+                for w, saved in moved:
+                    _foreach.copy_(w, saved)
+            self.are_perturbed = False
+
+    @property
+    def copies(self) -> list[Tensor]:
+        """The copies kept, to count them."""
+        return list(self._saved.values())
+
+    def _copy_of(self, p: Tensor) -> Tensor:
+        """The tensor that holds p's copy; a new one where p has none, or was converted since."""
+        copy = self._saved.get(p)
+        if copy is None or copy.dtype != p.dtype or copy.device != p.device or copy.shape != p.shape:
+            copy = self._saved[p] = torch.empty_like(p, requires_grad=False)
+        return copy
+
+    def __reduce__(self) -> tuple[type["Weights"], tuple[()]]:
+        return Weights, ()  # copies are scratch: a pickled or deep-copied optimizer makes its own

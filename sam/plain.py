@@ -1,0 +1,42 @@
+"""none: the base optimizer itself, the baseline of every comparison.
+
+    w_{t+1} = base(w_t, g)          g = ∇L(w)
+
+Cost: 1 forward, 1 backward. Memory beside the base optimizer: none.
+"""
+
+from collections.abc import Mapping
+from typing import final
+
+from torch import nn
+from torch.optim.optimizer import ParamsT
+
+from sam.base import BaseOptimizer, Passes, SamOptimizer
+
+
+@final
+class Plain(SamOptimizer):
+    """The base optimizer in the frame of the others: same calls, one pass, bit for bit the same weights.
+
+    Args:
+        params: parameters or parameter groups, as for any torch optimizer.
+        base_optimizer: a torch optimizer class, such as `torch.optim.SGD`.
+        model: accepted like everywhere else; one pass has nothing to keep still.
+        **base_kwargs: options of the base optimizer (`lr`, `momentum`, ...).
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base_optimizer: BaseOptimizer,
+        *,
+        model: nn.Module | None = None,
+        **base_kwargs: object,
+    ) -> None:
+        super().__init__(params, base_optimizer, settings={}, options={}, base_kwargs=base_kwargs, model=model)
+
+    def _check_options(self, options: Mapping[str, object]) -> None:
+        del options  # a group has no option of ours
+
+    def _passes(self) -> Passes:
+        yield None

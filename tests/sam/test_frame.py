@@ -1,0 +1,81 @@
+"""The frame with variants of the tests' own: what the next variant file may count on."""
+
+from collections.abc import Mapping
+from typing import final
+
+import pytest
+import torch
+from torch import Tensor
+
+from sam import Batch
+from sam._foreach import keep_if_
+from sam.base import Passes, SamOptimizer
+from tests.sam.problems import batch, copies, same_bits, smooth_net
+
+
+@final
+class HardestHalf(SamOptimizer):
+    """Steps on the half of a batch with the largest losses (per-sample), and counts its steps (memory)."""
+
+    def __init__(self, params: list[Tensor], **base_kwargs: object) -> None:
+        super().__init__(params, torch.optim.SGD, settings={}, options={}, base_kwargs=base_kwargs, model=None)
+
+    def _check_options(self, options: Mapping[str, object]) -> None:
+        pass
+
+    def _passes(self) -> Passes:
+        yield self._hardest
+        self.memory["steps"] = self.memory.get("steps", 0) + 1
+
+    def _hardest(self, batch: Batch) -> Tensor:
+        losses = batch.losses()
+        losses.topk(len(losses) // 2).values.mean().backward()
+        return losses.mean().detach()
+
+
+def test_a_pass_may_take_the_losses_of_single_samples_from_the_batch() -> None:
+    model, plain = smooth_net(), smooth_net()
+    samples = batch(model)
+    clean = samples.loss().item()
+    hardest = batch(plain).losses().topk(8).values.mean()
+    hardest.backward()
+    torch.optim.SGD(plain.parameters(), lr=0.1).step()
+
+    loss = HardestHalf(list(model.parameters()), lr=0.1).step_on(samples)
+
+    assert same_bits(copies(model), copies(plain))
+    assert loss.item() == clean
+
+
+def test_a_variant_that_needs_single_losses_refuses_a_closure_and_a_hand_written_loop() -> None:
+    model = smooth_net()
+    optimizer = HardestHalf(list(model.parameters()), lr=0.1)
+
+    with pytest.raises(TypeError, match=r"HardestHalf needs the losses of single samples: use step_on"):
+        optimizer.step(batch(model).closure(optimizer))
+    with pytest.raises(TypeError, match=r"use step_on\(batch\)"):
+        optimizer.first_step()
+
+
+def test_memory_travels_with_the_state() -> None:
+    model = smooth_net()
+    optimizer, other = (HardestHalf(list(model.parameters()), lr=0.1) for _ in range(2))
+    optimizer.step_on(batch(model))
+
+    other.load_state_dict(optimizer.state_dict())
+    optimizer.step_on(batch(model))
+
+    assert (optimizer.memory, other.memory) == ({"steps": 2}, {"steps": 1})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_gate_keeps_every_bit_or_none(dtype: torch.dtype) -> None:
+    numbers = torch.tensor([1.5, -0.0, float("nan"), float("inf"), -2e-7], dtype=dtype)
+    kept, dropped = numbers.clone(), numbers.clone()
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[numbers.element_size()]
+
+    keep_if_([kept], torch.tensor(True))
+    keep_if_([dropped], torch.tensor(False))
+
+    assert torch.equal(kept.view(integer), numbers.view(integer))
+    assert dropped.tolist() == [0.0] * 5
