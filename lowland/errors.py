@@ -1,7 +1,15 @@
 """What can go wrong for someone who uses Lowland.
 
 LowlandError
-  └ SpecInvalid           the job spec is wrong, with one `FieldError` per mistake
+  ├ SpecInvalid           the job spec is wrong, with one `FieldError` per mistake
+  ├ RequestFailed         the server refused what was asked
+  │   ├ JobNotFound       there is no such job
+  │   ├ ArtifactNotFound  the job has no such file
+  │   └ EventRefused      the job's state does not allow it
+  ├ ServerUnavailable     the server cannot be reached, or cannot work at the moment
+  ├ AnswerUnreadable      what answered does not speak as a Lowland server does
+  ├ WaitTimedOut          the job did not end in the time that was given
+  └ DownloadCorrupt       what arrived is not the file that the job recorded
 """
 
 from collections.abc import Sequence
@@ -30,3 +38,65 @@ class SpecInvalid(LowlandError):
     def __init__(self, errors: Sequence[FieldError]) -> None:
         self.errors = tuple(errors)
         super().__init__("\n".join(error.detail for error in self.errors))
+
+
+class RequestFailed(LowlandError):
+    """The server refused what was asked; the message is its problem document's detail."""
+
+    def __init__(self, *, status: int, slug: str, detail: str) -> None:
+        self.status = status
+        """Of HTTP."""
+        self.slug = slug
+        """The kind of problem, such as "body-too-large"; empty where the server names none."""
+        self.detail = detail
+        super().__init__(detail)
+
+
+class JobNotFound(RequestFailed):
+    """There is no such job."""
+
+
+class ArtifactNotFound(RequestFailed):
+    """The job has no file of this name, or its file is gone."""
+
+
+class EventRefused(RequestFailed):
+    """The job's state does not allow what was asked."""
+
+
+class ServerUnavailable(LowlandError):
+    """The server cannot be reached, or cannot work at the moment. Asking again later may help."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        self.reason = reason
+        super().__init__(f"the Lowland server at {url} is not available: {reason}")
+
+
+class AnswerUnreadable(LowlandError):
+    """What answered does not speak as a Lowland server does."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        self.reason = reason
+        super().__init__(f"{url} does not answer as a Lowland server does: {reason}")
+
+
+class WaitTimedOut(LowlandError):
+    """The job did not end in the time that was given; it goes on."""
+
+    def __init__(self, job_id: str, status: str, timeout_s: float) -> None:
+        self.job_id = job_id
+        self.status = status
+        self.timeout_s = timeout_s
+        super().__init__(f"job {job_id} is still {status} after {timeout_s:g} s")
+
+
+class DownloadCorrupt(LowlandError):
+    """What arrived is not the file that the job recorded; nothing was kept."""
+
+    def __init__(self, name: str, expected: str, received: str) -> None:
+        self.name = name
+        self.expected = expected
+        self.received = received
+        super().__init__(f"{name} arrived with sha256 {received}; the job recorded {expected}")

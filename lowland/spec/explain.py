@@ -7,8 +7,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lowland.errors import FieldError
-from lowland.spec.show import SECRET_FIELDS, nearest, one_of, public, shown
+from lowland.spec.show import SECRET_FIELDS, cut, nearest, one_of, public, shown
 from lowland.spec.unions import models_in, tagged_union
+
+#: So many mistakes are told; finding the nearest known name takes time for each.
+MAX_MISTAKES: Final = 20
 
 #: What each of pydantic's error types would have accepted; `{}` are its context's values.
 _ACCEPTED: Final[Mapping[str, str]] = {
@@ -40,18 +43,24 @@ _ACCEPTED: Final[Mapping[str, str]] = {
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[FieldError]:
-    """One entry per mistake, in the order of the fields.
+    """One entry per mistake, in the order of the fields; of very many the first, and how many more there are.
 
     Args:
         error: what validating against `model` raised.
         model: tells which part of pydantic's `loc` is a union's tag, and which field names exist.
     """
-    return [_explained(detail, model) for detail in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    told = [_explained(detail, model) for detail in found[:MAX_MISTAKES]]
+    if more := len(found) - len(told):
+        told.append(
+            FieldError(field="", value=None, detail=f"and {more} more {'mistake' if more == 1 else 'mistakes'}")
+        )
+    return told
 
 
 def _explained(error: ErrorDetails, model: type[BaseModel]) -> FieldError:
     path, owner = _without_tags(error["loc"], model)
-    field = ".".join(str(part) for part in path)
+    field = ".".join(cut(str(part)) for part in path)
     value = "(hidden)" if SECRET_FIELDS & set(path) else error["input"]
     return FieldError(field=field, value=public(value), detail=_sentence(error, field, value, owner))
 
@@ -75,7 +84,7 @@ def _sentence(error: ErrorDetails, field: str, value: Any, owner: type[BaseModel
         case "union_tag_not_found":
             known = list(union.members) if owner and (union := tagged_union(owner.model_fields[field])) else []
             return f"{field}.{str(context['discriminator']).strip(chr(39))} is missing; give {one_of(known)}"
-        case "literal_error":
+        case "literal_error" | "enum":
             known = [part.strip().strip("'") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
             return f"{is_value}{_hint(str(value), known)}; give {one_of(known)}"
         case kind if kind in _ACCEPTED:

@@ -52,5 +52,7 @@ def _merged(given: object, default: object, tag: str | None) -> object:
 def _with_warmup(filled: dict[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
     epochs = filled.get("epochs", fields["epochs"].default)
     if filled["schedule"] == {"name": "cosine"} and isinstance(epochs, int):
-        filled["schedule"] = {"name": "cosine", "warmup_epochs": min(WARMUP_EPOCHS, WARMUP_FRACTION * epochs)}
+        # compared as integers first: a hostile number of epochs may not fit a float
+        is_long = epochs >= WARMUP_EPOCHS / WARMUP_FRACTION
+        filled["schedule"] = {"name": "cosine", "warmup_epochs": WARMUP_EPOCHS if is_long else WARMUP_FRACTION * epochs}
     return filled

@@ -10,36 +10,46 @@ from pydantic import BaseModel
 
 #: Longer values are cut.
 MAX_SHOWN: Final = 80
+#: Deeper values are left out.
+MAX_DEPTH: Final = 6
+#: Larger integers are described; writing them out takes quadratic time.
+MAX_INTEGER_BITS: Final = 128
 #: Fields whose values never come back.
 SECRET_FIELDS: Final = frozenset({"secret"})
 
 
-def public(value: Any) -> Any:
-    """The value as JSON values, with secrets hidden and long strings cut."""
+def public(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """The value as JSON values, with secrets hidden, long strings cut and deep ones left out."""
     match value:
         case BaseModel():
-            return public(value.model_dump(mode="json"))
+            return public(value.model_dump(mode="json"), depth)
+        case Mapping() | list() | tuple() if depth == 0:
+            return "…"
         case Mapping():
             pairs = cast("Mapping[object, object]", value).items()
-            return {str(key): "(hidden)" if key in SECRET_FIELDS else public(item) for key, item in pairs}
+            return {str(key): "(hidden)" if key in SECRET_FIELDS else public(item, depth - 1) for key, item in pairs}
         case str():
-            return value if len(value) <= MAX_SHOWN else value[: MAX_SHOWN - 1] + "…"
+            return cut(value)
         case list() | tuple():
-            return [public(item) for item in cast("Sequence[object]", value)]
-        case bool() | int() | None:
+            return [public(item, depth - 1) for item in cast("Sequence[object]", value)]
+        case bool() | None:
             return value
+        case int():
+            bits = value.bit_length()
+            return value if bits <= MAX_INTEGER_BITS else f"an integer of {bits} bits"
         case float():
             return value if math.isfinite(value) else str(value)
         case _:
-            return str(value)[:MAX_SHOWN]
+            return cut(str(value))
 
 
 def shown(value: Any) -> str:
     """The value as one short piece of JSON."""
-    try:
-        text = json.dumps(public(value), ensure_ascii=False)
-    except RecursionError:
-        return "too deeply nested"
+    return cut(json.dumps(public(value), ensure_ascii=False))
+
+
+def cut(text: str) -> str:
+    """The text, or as much of it as a message bears."""
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 

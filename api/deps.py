@@ -1,0 +1,69 @@
+"""What routes ask for by name."""
+
+import re
+from typing import Annotated, Final
+
+from fastapi import Depends, Path, Request
+
+from api.bodies import read_json
+from api.errors import ParametersInvalid
+from api.settings import ApiSettings
+from ledger import AsyncLedger, JobNotFound
+from lowland.errors import FieldError
+from lowland.spec import JobSpec
+
+#: How our ids look; anything else names no job. Nothing else may become part of a key in Redis.
+ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Whose every job is, until there are API keys.
+ANONYMOUS: Final = "anonymous"
+
+
+def _ledger(request: Request) -> AsyncLedger:
+    return request.app.state.ledger
+
+
+def _settings(request: Request) -> ApiSettings:
+    return request.app.state.settings
+
+
+def _caller() -> str:
+    return ANONYMOUS
+
+
+LedgerDep = Annotated[AsyncLedger, Depends(_ledger)]
+SettingsDep = Annotated[ApiSettings, Depends(_settings)]
+CallerDep = Annotated[str, Depends(_caller)]
+
+
+def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> str:
+    if not ID_PATTERN.fullmatch(job_id):
+        raise JobNotFound(job_id)
+    return job_id
+
+
+JobId = Annotated[str, Depends(_job_id)]
+
+
+async def _spec(request: Request, settings: SettingsDep) -> JobSpec:
+    return JobSpec.parse(await read_json(request, max_bytes=settings.max_body_bytes))
+
+
+SpecBody = Annotated[JobSpec, Depends(_spec)]
+
+
+def refuse_parameters(request: Request) -> None:
+    """For routes that take no query parameter."""
+    if request.query_params:
+        raise ParametersInvalid(
+            [
+                FieldError(field=name, value=value, detail=f"{name} is not a parameter here; there is none")
+                for name, value in request.query_params.items()
+            ]
+        )
+
+
+def refuse_idempotency_key(request: Request) -> None:
+    """Promise nothing that is not kept: a repeated POST makes a second job so far."""
+    if key := request.headers.get("idempotency-key"):
+        detail = "Idempotency-Key is not supported yet; leave it out, and look at GET /jobs before you send a job again"
+        raise ParametersInvalid([FieldError(field="Idempotency-Key", value=key, detail=detail)])

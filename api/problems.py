@@ -1,0 +1,191 @@
+"""Errors as RFC 9457 problem documents: the one table from an exception's class to what a caller sees."""
+
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from api import errors
+from ledger import EventRefused, JobNotFound, LedgerUnavailable, LedgerUnusable
+from lowland.errors import FieldError, SpecInvalid
+from lowland.spec import Status
+
+MEDIA_TYPE: Final = "application/problem+json"
+#: What a problem's slug is put behind to make its type.
+TYPE_PREFIX: Final = "urn:lowland:problem:"
+#: How long to wait before asking again while Redis is away, in seconds.
+RETRY_AFTER_S: Final = 2
+#: More mistakes than this are counted, not listed.
+MAX_ERRORS: Final = 20
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+
+
+class Problem(BaseModel):
+    """What went wrong with a request (RFC 9457)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str
+    """The kind of problem, a stable URN."""
+    title: str
+    """The kind in words."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """What happened this time, and what would be accepted."""
+    instance: str
+    """The path that was asked for."""
+    errors: list[FieldError] = []
+    """One entry per mistake, where the problem is in what was sent; the first 20."""
+    job_status: Status | None = None
+    """The job's state, where it does not allow what was asked."""
+    allowed_from: list[Status] = []
+    """The states that would allow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem, as a caller sees it."""
+
+    status: int
+    slug: str
+    title: str
+
+
+KINDS: Final[Mapping[type[Exception], Kind]] = {
+    SpecInvalid: Kind(422, "spec-invalid", "The job spec is invalid"),
+    errors.ParametersInvalid: Kind(422, "parameters-invalid", "A parameter is invalid"),
+    errors.BodyMalformed: Kind(400, "body-malformed", "The body cannot be read"),
+    ClientDisconnect: Kind(400, "body-incomplete", "The body did not arrive whole"),
+    errors.BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
+    errors.ContentTypeUnsupported: Kind(415, "content-type-unsupported", "The body is of another type"),
+    errors.NothingHere: Kind(404, "nothing-here", "There is nothing at this path"),
+    errors.MethodNotAllowed: Kind(405, "method-not-allowed", "The method is not possible here"),
+    JobNotFound: Kind(404, "job-not-found", "There is no such job"),
+    errors.ArtifactNotFound: Kind(404, "artifact-not-found", "There is no such artifact"),
+    errors.ArtifactLost: Kind(404, "artifact-lost", "The artifact's file is missing"),
+    errors.RangeUnsatisfiable: Kind(416, "range-unsatisfiable", "The range is not in the file"),
+    EventRefused: Kind(409, "event-refused", "The job's state does not allow this"),
+    LedgerUnavailable: Kind(503, "ledger-unavailable", "The job ledger is away"),
+    LedgerUnusable: Kind(503, "ledger-unusable", "The job ledger cannot be used"),
+    Exception: Kind(500, "internal-error", "The server made a mistake"),
+}
+
+
+def problems(*classes: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    """What a route declares about the errors it answers, for `responses=`."""
+    titles: dict[int, list[str]] = {}
+    for kind in (KINDS[cls] for cls in classes):
+        titles.setdefault(kind.status, []).append(kind.title)
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    declared: dict[int | str, dict[str, Any]] = {
+        status: {"description": "; ".join(found), "content": content} for status, found in titles.items()
+    }
+    if 503 in declared:
+        declared[503]["headers"] = {"Retry-After": header("integer", "Seconds after which to ask again.")}
+    return declared
+
+
+def header(kind: str, description: str) -> dict[str, Any]:
+    """How a response's header is declared."""
+    return {"description": description, "schema": {"type": kind}}
+
+
+def exception_handlers() -> dict[int | type[Exception], Handler]:
+    """What the app is told to do with each class of error."""
+    return {**dict.fromkeys(KINDS, _answer), HTTPException: _answer_http}
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+    detail = _detail(error, kind)
+    problem = Problem(
+        type=TYPE_PREFIX + kind.slug,
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=_path(request),
+        **_members(error),
+    )
+    return _response(problem, _headers(error))
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    """Translate what the framework raises by itself."""
+    assert isinstance(error, HTTPException)
+    path = _path(request)
+    match error.status_code:
+        case 404:
+            return await _answer(request, errors.NothingHere(path))
+        case 405:
+            return await _answer(request, errors.MethodNotAllowed(request.method, path, _allowed(request)))
+        case status:
+            title = HTTPStatus(status).phrase
+            blank = Problem(type="about:blank", title=title, status=status, detail=error.detail, instance=path)
+            return _response(blank, error.headers or {})
+
+
+def _response(problem: Problem, headers: Mapping[str, str]) -> Response:
+    text = json.dumps(problem.model_dump(exclude_unset=True), ensure_ascii=False, allow_nan=False)
+    # a lone surrogate, quoted from a request, has no UTF-8; this writes it as JSON's own escape
+    return Response(text.encode("utf-8", "backslashreplace"), problem.status, dict(headers), MEDIA_TYPE)
+
+
+def _path(request: Request) -> str:
+    return quote(request.scope["path"], safe="/:@!$&'()*+,;=")
+
+
+def _detail(error: Exception, kind: Kind) -> str:
+    match error:
+        case SpecInvalid() | errors.ParametersInvalid():
+            return _summary(error.errors)
+        case ClientDisconnect():
+            return "the connection ended before the body did"
+        case _ if kind.status == 500:
+            return "an unexpected error, which the server has logged"
+        case _:
+            return str(error)
+
+
+def _summary(mistakes: Sequence[FieldError]) -> str:
+    first = mistakes[0].detail
+    return first if len(mistakes) == 1 else f"{len(mistakes)} mistakes, the first: {first}"
+
+
+def _members(error: Exception) -> dict[str, Any]:
+    match error:
+        case SpecInvalid() | errors.ParametersInvalid():
+            return {"errors": list(error.errors[:MAX_ERRORS])}
+        case EventRefused():
+            return {"job_status": error.status, "allowed_from": list(error.allowed_from)}
+        case _:
+            return {}
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    match error:
+        case LedgerUnavailable() | LedgerUnusable():
+            return {"Retry-After": str(RETRY_AFTER_S)}
+        case errors.RangeUnsatisfiable():
+            return {"Content-Range": f"bytes */{error.size_bytes}"}
+        case errors.MethodNotAllowed():
+            return {"Allow": ", ".join(error.allowed)}
+        case _:
+            return {}
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method this path has a route for; the framework names only those of the first route."""
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    routes = request.app.routes
+    return [name for name, scope in scopes.items() if any(route.matches(scope)[0] == Match.FULL for route in routes)]

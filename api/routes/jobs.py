@@ -1,0 +1,114 @@
+"""Jobs: submit, read, list, cancel."""
+
+from typing import Annotated, Final
+from urllib.parse import urlencode
+
+import uuid_utils
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field, field_validator
+
+from api.deps import (
+    ID_PATTERN,
+    CallerDep,
+    JobId,
+    LedgerDep,
+    SpecBody,
+    refuse_idempotency_key,
+    refuse_parameters,
+)
+from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid
+from api.openapi import json_body
+from api.parameters import Parameters
+from api.problems import header, problems
+from ledger import EventRefused, JobNotFound, LedgerUnavailable, reads, transitions
+from lowland.errors import SpecInvalid
+from lowland.spec import JobSpec, Status
+from lowland.spec.resource import Job, JobPage
+
+router = APIRouter(tags=["jobs"])
+
+_NO_PARAMETERS: Final = Depends(refuse_parameters)
+_EXAMPLES: Final = {
+    "shortest": {"dataset": "digits"},
+    "usual": {"dataset": "kmnist", "model": "resnet9", "sam": {"variant": "sam", "rho": 0.1}, "epochs": 5},
+}
+
+
+class Listing(Parameters):
+    """Which jobs to list."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+    """Jobs a page."""
+    cursor: str | None = None
+    """The `next` of the page before."""
+    status: Status | None = None
+    """Only jobs in this state."""
+
+    @field_validator("cursor")
+    @classmethod
+    def _is_an_id(cls, cursor: str | None) -> str | None:
+        if cursor is not None and not ID_PATTERN.fullmatch(cursor):
+            raise ValueError("this is no cursor; give the `next` of the page before")
+        return cursor
+
+    def link_to(self, cursor: str) -> str:
+        """The Link header for the page that starts at the cursor."""
+        following = self.model_copy(update={"cursor": cursor}).model_dump(mode="json", exclude_none=True)
+        return f'</jobs?{urlencode(following)}>; rel="next"'
+
+
+@router.post(
+    "/jobs",
+    status_code=201,
+    dependencies=[_NO_PARAMETERS, Depends(refuse_idempotency_key)],
+    openapi_extra=json_body(JobSpec, _EXAMPLES),
+    responses={
+        201: {"headers": {"Location": header("string", "Where the job is found.")}},
+        **problems(
+            BodyMalformed, BodyTooLarge, ContentTypeUnsupported, SpecInvalid, ParametersInvalid, LedgerUnavailable
+        ),
+    },
+)
+async def submit_job(spec: SpecBody, ledger: LedgerDep, caller: CallerDep, response: Response) -> Job:
+    """Queue a training job. Answers the job with every default filled in."""
+    job_id = str(uuid_utils.uuid7())
+    await ledger.run(transitions.submit(job_id, spec, owner=caller))
+    job = await ledger.run(reads.get_job(job_id))
+    response.headers["Location"] = job.links.self
+    return job
+
+
+@router.get(
+    "/jobs",
+    responses={
+        200: {"headers": {"Link": header("string", 'The next page, as rel="next"; absent on the last.')}},
+        **problems(ParametersInvalid, LedgerUnavailable),
+    },
+)
+async def list_jobs(listing: Annotated[Listing, Query()], ledger: LedgerDep, response: Response) -> JobPage:
+    """List jobs, newest first, page by page."""
+    page = await ledger.run(reads.list_jobs(limit=listing.limit, cursor=listing.cursor, status=listing.status))
+    if page.next is not None:
+        response.headers["Link"] = listing.link_to(page.next)
+    return page
+
+
+@router.get(
+    "/jobs/{job_id}",
+    dependencies=[_NO_PARAMETERS],
+    responses=problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
+)
+async def get_job(job_id: JobId, ledger: LedgerDep) -> Job:
+    """Read a job as it stands."""
+    return await ledger.run(reads.get_job(job_id))
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    dependencies=[_NO_PARAMETERS],
+    responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
+)
+async def cancel_job(job_id: JobId, ledger: LedgerDep) -> Job:
+    """Cancel a job: at once while it waits, soon while it runs. Cancelling again changes nothing."""
+    await ledger.run(transitions.cancel(job_id))
+    return await ledger.run(reads.get_job(job_id))

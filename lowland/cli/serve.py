@@ -1,0 +1,77 @@
+"""`lowland serve`: the whole server as one process tree."""
+
+import sys
+from pathlib import Path
+
+import click
+
+import lowland
+from lowland.cli.exits import Exit, fail
+from lowland.errors import LowlandError
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address the API listens on.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port the API listens on; 0 takes a free one.",
+)
+@click.option(
+    "--data-dir",
+    default=Path("~/.local/share/lowland"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the server: queue, results, weights. Not where data sets lie: that is LOWLAND_DATA_DIR.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Jobs trained at once.  [default: one per GPU, or 1 without a GPU]",
+)
+@click.option(
+    "--redis-url",
+    envvar="LOWLAND_REDIS_URL",
+    show_envvar=True,
+    help="Redis >= 6.2 or Valkey to use.  [default: one is started in the data folder]",
+)
+def serve(host: str, port: int, data_dir: Path, workers: int | None, redis_url: str | None) -> None:
+    """Run the server: API, keeper, worker, and Redis.
+
+    Ctrl-C stops it within ten seconds; jobs that were running go on from their last checkpoint at the next start. A
+    second Ctrl-C kills it.
+    """
+    _find_the_server()
+    try:
+        from stack.errors import CannotServe, StoppedAtOnce  # noqa: PLC0415  help needs none of it, and it may be missing
+        from stack.serve import Options, serve  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        fail(ServerMissing(error.name), Exit.UNUSABLE)
+    options = Options(host=host, port=port, data_dir=data_dir, workers=workers, redis_url=redis_url or None)
+    try:
+        serve(options)
+    except StoppedAtOnce as error:
+        fail(error, Exit.INTERRUPTED)
+    except CannotServe as error:
+        fail(error, Exit.UNUSABLE)
+    except LowlandError as error:
+        fail(error, Exit.FAILED)
+
+
+class ServerMissing(LowlandError):
+    """The server's rooms or packages are not here."""
+
+    def __init__(self, module: str | None) -> None:
+        super().__init__(
+            f"the server is not installed here (no module {module}); clone Lowland's repository and run there "
+            "`make setup`, or `pip install -c constraints.txt -e '.[server]'`"
+        )
+
+
+def _find_the_server() -> None:
+    """Make the server's rooms importable: they lie beside `lowland` in the checkout, and are not in the wheel."""
+    root = Path(lowland.__file__).resolve().parent.parent
+    if (root / "stack" / "serve.py").is_file() and str(root) not in sys.path:
+        sys.path.append(str(root))

@@ -1,0 +1,110 @@
+"""Reading what a server answers: models, leniently, and problem documents as errors.
+
+A server may be newer than we are. Fields that we do not know are left out; a value that we cannot read (a new status, a
+new variant) is kept as it came, as plain JSON values.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, cast, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from lowland import errors
+from lowland.errors import FieldError, LowlandError, RequestFailed, ServerUnavailable, SpecInvalid
+from lowland.spec.unions import models_in, tagged_union
+
+M = TypeVar("M", bound=BaseModel)
+
+TYPE_PREFIX: Final = "urn:lowland:problem:"
+#: Problems that have an error of their own; the others are `RequestFailed`.
+_NAMED: Final[Mapping[str, type[RequestFailed]]] = {
+    "job-not-found": errors.JobNotFound,
+    "artifact-not-found": errors.ArtifactNotFound,
+    "artifact-lost": errors.ArtifactNotFound,
+    "event-refused": errors.EventRefused,
+}
+#: What stands between us and a server says these; none comes from a mistake in the request.
+_UNAVAILABLE: Final = frozenset({502, 503, 504})
+
+
+def read(model: type[M], body: bytes) -> M:
+    """A successful answer as a model, as far as we can read it.
+
+    Raises:
+        ValueError: it is not JSON, or lacks what the model needs.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        document = json.loads(body)
+        if not isinstance(document, dict) or not _required(model) <= cast("dict[str, Any]", document).keys():
+            raise ValueError(f"this is no {model.__name__}") from error
+        return _leniently(model, cast("dict[str, Any]", document))
+
+
+def failure(url: str, status: int, body: bytes) -> LowlandError:
+    """The error that an unsuccessful answer stands for.
+
+    Args:
+        url: the server's, for the message.
+        status: of HTTP.
+        body: a problem document, or whatever something between us and the server has put in its place.
+    """
+    problem = _problem(body)
+    slug = str(problem.get("type", "")).removeprefix(TYPE_PREFIX)
+    detail = str(problem.get("detail", f"the server answered {status}"))
+    if status in _UNAVAILABLE:
+        return ServerUnavailable(url, detail)
+    if slug == "spec-invalid":
+        return SpecInvalid(_field_errors(problem))
+    return _NAMED.get(slug, RequestFailed)(status=status, slug=slug, detail=detail)
+
+
+def _problem(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def _field_errors(problem: Mapping[str, Any]) -> list[FieldError]:
+    return [
+        FieldError(field=mistake["field"], value=mistake["value"], detail=mistake["detail"])
+        for mistake in problem["errors"]
+    ]
+
+
+def _required(model: type[BaseModel]) -> set[str]:
+    return {name for name, info in model.model_fields.items() if info.is_required()}
+
+
+def _leniently(model: type[M], given: Mapping[str, Any]) -> M:
+    fields = model.model_fields.items()
+    return model.model_construct(**{name: _part(info, given[name]) for name, info in fields if name in given})
+
+
+def _part(info: FieldInfo, value: Any) -> Any:
+    alone: Any = create_model("Alone", value=(cast("Any", info.annotation), info))
+    try:
+        return alone.model_validate_json(json.dumps({"value": value})).value
+    except ValidationError:
+        return _parts(info, value)
+
+
+def _parts(info: FieldInfo, value: Any) -> Any:
+    """What can be read inside a value that cannot be read as a whole."""
+    if isinstance(value, list) and get_origin(info.annotation) is list:
+        inner = FieldInfo.from_annotation(get_args(info.annotation)[0])
+        return [_part(inner, item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict) and (model := _model_for(info, cast("dict[str, Any]", value))):
+        return _leniently(model, cast("dict[str, Any]", value))
+    return cast("Any", value)
+
+
+def _model_for(info: FieldInfo, value: Mapping[str, Any]) -> type[BaseModel] | None:
+    if union := tagged_union(info):
+        return union.members.get(str(value.get(union.tag)))
+    return next(models_in(info.annotation), None)

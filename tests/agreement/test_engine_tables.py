@@ -1,0 +1,41 @@
+"""What the contract names, the engine has, and the other way round: datasets, models, optimizers, schedules."""
+
+from collections.abc import Collection
+from typing import get_args
+
+import pytest
+
+import sam
+from lowland.spec.datasets import Augment
+from lowland.spec.job import JobSpec
+from lowland.spec.pending import PENDING
+from lowland.spec.unions import tagged_union
+from worker.engine.data import DATASETS
+from worker.engine.data.augment import AUGMENTATIONS
+from worker.engine.models import MODELS
+from worker.engine.optim import OPTIMIZERS, SCHEDULES
+
+
+def _named(field: str) -> set[str]:
+    union = tagged_union(JobSpec.model_fields[field])
+    assert union is not None
+    return set(union.members)
+
+
+@pytest.mark.parametrize(
+    ("field", "table"),
+    [("dataset", DATASETS), ("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_engine_has_exactly_what_the_contract_names(field: str, table: Collection[str]) -> None:
+    assert set(table) == _named(field)
+
+
+def test_the_engine_has_exactly_the_augmentations_of_the_contract() -> None:
+    assert set(AUGMENTATIONS) == set(get_args(Augment))
+
+
+def test_the_core_has_exactly_the_variants_that_are_not_pending() -> None:
+    (working,) = [row.works for row in PENDING if row.field == "sam.variant"]
+
+    assert set(sam.VARIANTS) == set(working)

@@ -1,0 +1,102 @@
+"""GET /jobs/{id}/artifacts/{name}."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from api import ApiSettings
+from ledger.store import run_folder
+from tests.api.answers import assert_problem
+from tests.api.conftest import Worker
+
+CONTENT = bytes(range(256)) * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def weights(http: httpx2.Client, worker: Worker, settings: ApiSettings) -> Path:
+    """A file that a job has made and the ledger names."""
+    http.post("/jobs", json={"dataset": "digits"})
+    lease = worker.claim()
+    folder = run_folder(settings.artifact_dir, lease.job_id, lease.token)
+    folder.mkdir(parents=True)
+    file = folder / "model.safetensors"
+    file.write_bytes(CONTENT)
+    (folder / "unnamed.txt").write_text("not in the ledger")
+    artifact = {"name": file.name, "size_bytes": len(CONTENT), "sha256": SHA256, "media_type": "application/x-weights"}
+    worker.report(lease, 1, **{f"artifact:{file.name}": json.dumps({**artifact, "token": lease.token})})
+    return file
+
+
+@pytest.fixture
+def href(http: httpx2.Client, weights: Path) -> str:
+    [job] = http.get("/jobs").json()["jobs"]
+    [artifact] = job["artifacts"]
+    assert (artifact["size_bytes"], artifact["sha256"]) == (len(CONTENT), SHA256)
+    return artifact["href"]
+
+
+def test_a_file_is_sent_with_its_digest_type_and_name(http: httpx2.Client, href: str) -> None:
+    response = http.get(href)
+
+    assert (response.status_code, response.content) == (200, CONTENT)
+    assert response.headers["etag"] == f'"{SHA256}"'
+    assert response.headers["content-type"] == "application/x-weights"
+    assert response.headers["content-disposition"] == 'attachment; filename="model.safetensors"'
+
+
+def test_a_range_is_sent_alone(http: httpx2.Client, href: str) -> None:
+    response = http.get(href, headers={"range": "bytes=255990-", "if-range": f'"{SHA256}"'})
+
+    assert (response.status_code, response.content) == (206, CONTENT[-10:])
+    assert response.headers["content-range"] == "bytes 255990-255999/256000"
+
+
+def test_a_range_of_another_version_of_the_file_is_sent_whole(http: httpx2.Client, href: str) -> None:
+    response = http.get(href, headers={"range": "bytes=255990-", "if-range": '"0123"'})
+
+    assert (response.status_code, response.content) == (200, CONTENT)
+
+
+@pytest.mark.parametrize("wanted", ["bytes=256000-", "bytes=9-3", "lines=1-2", "bytes", "bytes=x-y"])
+def test_a_range_that_is_not_there_is_refused_as_a_problem(http: httpx2.Client, href: str, wanted: str) -> None:
+    response = http.get(href, headers={"range": wanted})
+
+    problem = assert_problem(response, 416, "range-unsatisfiable")
+    assert response.headers["content-range"] == "bytes */256000"
+    assert wanted in problem["detail"]
+
+
+@pytest.mark.parametrize("name", ["unnamed.txt", "model", "%2e%2e", "model.safetensors%00", "C:%5Cx"])
+def test_only_what_the_ledger_names_is_served(http: httpx2.Client, href: str, name: str) -> None:
+    response = http.get(href.replace("model.safetensors", name))
+
+    assert response.status_code == 404
+
+
+def test_a_path_cannot_leave_the_store(http: httpx2.Client, href: str, settings: ApiSettings) -> None:
+    (settings.artifact_dir / "secret").write_text("s")
+    job_path = href.removesuffix("/artifacts/model.safetensors")
+
+    for way in ("..%2F..%2F..%2F..%2Fsecret", "..%2Fsecret", "%2Fetc%2Fpasswd", "....//secret"):
+        response = http.get(f"{job_path}/artifacts/{way}")
+
+        assert_problem(response, 404, "nothing-here")
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short", "a folder"])
+def test_a_recorded_file_that_the_store_lost_is_a_problem(
+    http: httpx2.Client, href: str, weights: Path, damage: str
+) -> None:
+    weights.unlink()
+    if damage == "cut short":
+        weights.write_bytes(CONTENT[:-1])
+    if damage == "a folder":
+        weights.mkdir()
+
+    problem = assert_problem(http.get(href), 404, "artifact-lost")
+
+    assert "LOWLAND_ARTIFACT_DIR" in problem["detail"]

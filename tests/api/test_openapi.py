@@ -1,0 +1,120 @@
+"""The OpenAPI document says what the server does. The `http` fixture checks everywhere that answers are declared."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import jsonschema
+import openapi_spec_validator
+import pytest
+
+from api.openapi import json_body
+from api.problems import KINDS
+from lowland.spec import JobSpec
+from tests.api.conftest import Worker
+
+
+def test_every_route_has_a_stable_name_a_summary_and_a_tag(document: dict[str, Any]) -> None:
+    named = {operation["operationId"]: (method, path) for method, path, operation in operations(document)}
+
+    assert named == {
+        "submit_job": ("post", "/jobs"),
+        "list_jobs": ("get", "/jobs"),
+        "get_job": ("get", "/jobs/{job_id}"),
+        "cancel_job": ("post", "/jobs/{job_id}/cancel"),
+        "get_artifact": ("get", "/jobs/{job_id}/artifacts/{name}"),
+        "get_health": ("get", "/healthz"),
+        "get_readiness": ("get", "/readyz"),
+    }
+    assert all(operation["summary"] and operation["tags"] for _, _, operation in operations(document))
+
+
+def test_every_error_is_declared_as_a_problem_document(document: dict[str, Any]) -> None:
+    for _, path, operation in operations(document):
+        failures = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        assert failures or path == "/healthz"
+        for answer in failures.values():
+            assert answer["content"] == {
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+            }
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    found = set(references(document))
+
+    assert {"#/components/schemas/JobSpec-Input", "#/components/schemas/Job"} <= found
+    assert found <= {f"#/components/schemas/{name}" for name in schemas}
+
+
+def test_parameters_are_described(document: dict[str, Any]) -> None:
+    parameters = document["paths"]["/jobs"]["get"]["parameters"]
+
+    assert [(each["name"], each["in"], each["required"]) for each in parameters] == [
+        ("limit", "query", False),
+        ("cursor", "query", False),
+        ("status", "query", False),
+    ]
+    assert all(each["description"] for each in parameters)
+
+
+def test_the_examples_are_jobs(document: dict[str, Any], http: httpx2.Client) -> None:
+    body = document["paths"]["/jobs"]["post"]["requestBody"]["content"]["application/json"]
+
+    assert body["examples"]
+    for example in body["examples"].values():
+        assert http.post("/jobs", json=example["value"]).status_code == 201
+
+
+def test_documents_fit_their_schemas(document: dict[str, Any], http: httpx2.Client, worker: Worker) -> None:
+    def check(name: str, value: object) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.Draft202012Validator(schema).validate(value)
+
+    shorthand = {"dataset": "digits", "sam": {"rho": 0.1}, "optimizer": "adamw", "schedule": {"warmup_epochs": 0}}
+    queued = http.post("/jobs", json=shorthand).json()
+    worker.settle(worker.claim(), "failed")
+    check("JobSpec-Input", shorthand)
+    check("JobSpec-Input", queued["spec"])
+    check("Job", queued)
+    check("Job", http.get(queued["links"]["self"]).json())
+    check("JobPage", http.get("/jobs").json())
+    check("Readiness", http.get("/readyz").json())
+    check("Problem", http.get("/jobs/1").json())
+    check("Problem", http.post("/jobs", json={"epochs": "x"}).json())
+    check("Problem", http.post(queued["links"]["cancel"]).json())
+    with pytest.raises(jsonschema.ValidationError):
+        check("JobSpec-Input", {"dataset": "digits", "epcohs": 1})
+
+
+def test_the_document_is_openapi(document: dict[str, Any]) -> None:
+    openapi_spec_validator.validate(document)
+
+
+def test_kinds_of_problems_are_told_apart() -> None:
+    slugs = [kind.slug for kind in KINDS.values()]
+
+    assert len(set(slugs)) == len(slugs)
+
+
+def test_a_body_is_declared_by_the_name_its_schema_has(document: dict[str, Any]) -> None:
+    declared = json_body(JobSpec, {})["requestBody"]["content"]["application/json"]["schema"]
+
+    assert declared["$ref"].rpartition("/")[2] in document["components"]["schemas"]
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method, path, operation
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)

@@ -1,0 +1,202 @@
+"""The client against a real server."""
+
+import hashlib
+import json
+import math
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from ledger import Lease
+from ledger.store import run_folder
+from lowland.client import Client
+from lowland.errors import (
+    AnswerUnreadable,
+    ArtifactNotFound,
+    DownloadCorrupt,
+    EventRefused,
+    JobNotFound,
+    RequestFailed,
+    ServerUnavailable,
+    SpecInvalid,
+    WaitTimedOut,
+)
+from lowland.spec import JobSpec
+from lowland.spec.resource import Job
+from tests.api.conftest import Worker
+from tests.conftest import free_port
+
+SPEC = {"dataset": "digits"}
+CONTENT = bytes(range(256)) * 5000
+
+
+def test_a_job_is_submitted_read_and_cancelled(client: Client) -> None:
+    queued = client.submit({"dataset": "digits", "sam": "SAM", "name": "ρ"})
+
+    assert queued.spec == JobSpec.parse({"dataset": "digits", "sam": "sam", "name": "ρ"})
+    assert client.get(queued.id) == queued
+    assert client.cancel(queued.id).status == "cancelled"
+    assert client.cancel(queued.id).terminal
+
+
+def test_a_spec_as_a_model_is_submitted_as_it_is(client: Client) -> None:
+    spec = JobSpec.parse({"dataset": "kmnist", "sam": {"variant": "sam", "p": "inf"}, "optimizer": "adamw"})
+
+    assert client.submit(spec).spec == spec
+
+
+def test_a_wrong_spec_names_its_fields(client: Client) -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        client.submit({"dataset": "kminst", "epochs": 0})
+
+    assert [(error.field, error.value) for error in caught.value.errors] == [
+        ("dataset", {"name": "kminst"}),
+        ("epochs", 0),
+    ]
+    assert 'did you mean "kmnist"' in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, Path("x"), {1, 2}], ids=["NaN", "path", "set"])
+def test_a_spec_that_json_cannot_say_is_not_sent(client: Client, value: object) -> None:
+    with pytest.raises(SpecInvalid, match="cannot be written as JSON"):
+        client.submit({"dataset": "digits", "epochs": value})
+
+
+def test_refusals_have_names(client: Client, worker: Worker) -> None:
+    job = client.submit(SPEC)
+    worker.settle(worker.claim(), "failed")
+
+    with pytest.raises(JobNotFound, match="there is no job nope"):
+        client.get("nope")
+    with pytest.raises(EventRefused, match="is failed"):
+        client.cancel(job.id)
+    with pytest.raises(RequestFailed, match="longer than 1048576 bytes") as caught:
+        client.submit({"dataset": "digits", "name": "x" * 2_000_000})
+    assert (caught.value.status, caught.value.slug) == (413, "body-too-large")
+
+
+def test_waiting_follows_a_job_to_its_end(client: Client, worker: Worker) -> None:
+    job = client.submit(SPEC)
+    seen: list[str] = []
+    leases: list[Lease] = []
+
+    def note_and_move_on(update: Job) -> None:
+        seen.append(update.status)
+        if update.status == "queued":
+            leases.append(worker.claim())
+        elif update.status == "running":
+            worker.settle(leases.pop(), "succeeded")
+
+    ended = client.wait(job.id, poll_s=0.01, timeout_s=20, on_update=note_and_move_on)
+
+    assert (ended.status, ended.terminal) == ("succeeded", True)
+    assert seen == ["queued", "running", "succeeded"]
+
+
+def test_waiting_ends_when_its_time_is_over(client: Client) -> None:
+    job = client.submit(SPEC)
+
+    with pytest.raises(WaitTimedOut, match="still queued") as caught:
+        client.wait(job.id, timeout_s=0.05, poll_s=0.01)
+
+    assert (caught.value.job_id, caught.value.status) == (job.id, "queued")
+
+
+def test_all_jobs_are_gone_through_page_by_page(client: Client, worker: Worker) -> None:
+    ids = [client.submit(SPEC).id for _ in range(103)]
+    client.cancel(ids[1])
+
+    assert [job.id for job in client.jobs()] == ids[::-1]
+    assert [job.id for job in client.jobs(limit=101)] == ids[:1:-1]
+    assert [job.id for job in client.jobs(status="cancelled")] == [ids[1]]
+    assert list(client.jobs(limit=0)) == []
+
+
+class TestDownload:
+    """Fetching what a job has made."""
+
+    @pytest.fixture
+    def job(self, client: Client, worker: Worker, artifact_dir: Path) -> Job:
+        """A job with a good file and one that was changed after it was recorded."""
+        client.submit(SPEC)
+        lease = worker.claim()
+        folder = run_folder(artifact_dir, lease.job_id, lease.token)
+        folder.mkdir(parents=True)
+        for number, name in enumerate(["good.bin", "changed.bin"], start=1):
+            artifact = {"name": name, "size_bytes": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()}
+            recorded = json.dumps(artifact | {"media_type": "application/octet-stream", "token": lease.token})
+            worker.report(lease, number, **{f"artifact:{name}": recorded})
+        (folder / "good.bin").write_bytes(CONTENT)
+        (folder / "changed.bin").write_bytes(CONTENT[::-1])
+        return client.get(lease.job_id)
+
+    def test_a_file_is_put_where_it_is_wanted(self, client: Client, job: Job, tmp_path: Path) -> None:
+        (tmp_path / "old.bin").write_bytes(b"old")
+
+        assert client.download(job.id, "good.bin", tmp_path / "old.bin") == tmp_path / "old.bin"
+        assert client.download(job.id, "good.bin", tmp_path) == tmp_path / "good.bin"
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+            "old.bin": CONTENT,
+            "good.bin": CONTENT,
+        }
+
+    def test_a_file_that_is_not_what_was_recorded_is_not_kept(self, client: Client, job: Job, tmp_path: Path) -> None:
+        (tmp_path / "changed.bin").write_bytes(b"old")
+
+        with pytest.raises(DownloadCorrupt, match=r"changed\.bin arrived with sha256"):
+            client.download(job.id, "changed.bin", tmp_path)
+
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+    def test_a_file_that_is_not_there_says_what_is(self, client: Client, job: Job, tmp_path: Path) -> None:
+        with pytest.raises(ArtifactNotFound, match=r"has no artifact nope; it has changed\.bin, good\.bin"):
+            client.download(job.id, "nope", tmp_path)
+
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def other_server() -> Iterator[str]:
+    """Something on HTTP that is not ours: it answers everything with a page, and JSON of its own under /jobs/json."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"hello": "world"}' if self.path.endswith("json") else b"<h1>It works</h1>"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_another_kind_of_server_is_told_apart(other_server: str) -> None:
+    with Client(other_server) as client:
+        for job_id in ("page", "json"):
+            with pytest.raises(AnswerUnreadable, match="does not answer as a Lowland server does"):
+                client.get(job_id)
+        with pytest.raises(RequestFailed, match="the server answered 501"):
+            client.submit(SPEC)
+
+
+def test_a_server_that_is_away_is_named() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+
+    with Client(url, retry_s=0) as client, pytest.raises(ServerUnavailable, match=url):
+        client.get("1")
+
+
+def test_an_address_without_a_scheme_is_refused() -> None:
+    with pytest.raises(ValueError, match="localhost:8000; give a URL"):
+        Client("localhost:8000")

@@ -1,0 +1,92 @@
+"""The job spec: what it takes, what it makes of it."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowland.spec import JobSpec
+from lowland.spec.recipes import RECIPES
+from lowland.spec.sam import Friendly, Sam
+
+
+def test_a_dataset_alone_is_a_whole_job() -> None:
+    spec = JobSpec.parse({"dataset": "kmnist"})
+
+    assert spec.dataset is not None
+    assert spec.dataset.name == "kmnist"
+    assert spec.sam == Sam()
+
+
+def test_the_dataset_s_recipe_goes_before_the_general_defaults_and_after_the_caller() -> None:
+    recipe = RECIPES["kmnist"]
+
+    spec = JobSpec.parse({"dataset": "kmnist", "optimizer": {"lr": 0.05}})
+
+    assert (spec.epochs, spec.model.width, spec.label_smoothing) == (recipe["epochs"], recipe["model"]["width"], 0.1)
+    assert spec.optimizer.lr == 0.05
+
+
+def test_another_model_or_optimizer_than_the_recipe_s_gets_its_own_defaults() -> None:
+    spec = JobSpec.parse({"dataset": "kmnist", "model": "resnet18", "optimizer": "adamw"})
+
+    assert (spec.model.name, spec.model.width) == ("resnet18", 64)
+    assert (spec.optimizer.name, spec.optimizer.lr) == ("adamw", 1e-3)
+
+
+@pytest.mark.parametrize("dataset", RECIPES)
+@pytest.mark.parametrize("sam", ["sam", "none", {"variant": "sam", "p": "inf", "adaptive": True}])
+def test_a_resolved_spec_reads_back_as_itself(dataset: str, sam: Any) -> None:
+    spec = JobSpec.parse({"dataset": dataset, "sam": sam, "optimizer": "adamw", "tags": {"team": "vision"}})
+
+    assert JobSpec.parse(json.loads(spec.model_dump_json())) == spec
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("SAM", "sam"),
+        ("none", "none"),
+        ("SSAMF", "ssam-f"),
+        ("ssam_d", "ssam-d"),
+        ("FriendlySAM", "friendly"),
+        ("IMBSAM", "imbsam"),
+        ({"variant": "ImbSAM"}, "imbsam"),
+    ],
+)
+def test_variants_go_by_the_seed_s_names_and_short_forms(said: Any, meant: str) -> None:
+    assert JobSpec.model_validate({"dataset": "digits", "sam": said}).sam.variant == meant
+
+
+def test_options_without_a_variant_are_sam_s() -> None:
+    assert JobSpec.parse({"dataset": "digits", "sam": {"rho": 0.2}}).sam == Sam(rho=0.2)
+
+
+def test_lambda_is_lmbda() -> None:
+    spec = JobSpec.model_validate({"dataset": "digits", "sam": {"variant": "friendly", "lambda": 0.5}})
+
+    assert spec.sam == Friendly(lmbda=0.5)
+
+
+def test_infinity_is_written_as_a_string() -> None:
+    spec = JobSpec.parse({"dataset": "digits", "sam": {"p": "inf"}})
+
+    assert isinstance(spec.sam, Sam)
+    assert spec.sam.p == math.inf
+    assert json.loads(spec.model_dump_json())["sam"]["p"] == "inf"
+
+
+@given(epochs=st.integers(1, 10_000))
+def test_the_warm_up_is_a_tenth_of_the_run_and_at_most_one_epoch(epochs: int) -> None:
+    spec = JobSpec.parse({"dataset": "digits", "epochs": epochs})
+
+    assert spec.schedule.warmup_epochs == pytest.approx(min(1.0, 0.1 * epochs))
+
+
+@pytest.mark.parametrize(("device", "expected"), [("auto", "any"), ("cpu", "cpu"), ("cuda", "cuda")])
+def test_a_job_is_claimed_by_the_machines_its_device_allows(device: str, expected: str) -> None:
+    assert JobSpec.parse({"dataset": "digits", "resources": {"device": device}}).device_class == expected

@@ -1,0 +1,145 @@
+"""Mistakes in a spec: each is told with the field, its value and what would be accepted."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowland.spec import JobSpec, SpecInvalid
+from lowland.spec.pending import PENDING
+
+DIGITS = {"dataset": "digits"}
+
+TABLE: list[tuple[dict[str, Any] | list[Any], str]] = [
+    ({"dataset": "kminst"}, 'dataset is "kminst", which is not known (did you mean "kmnist"?); give "digits", '),
+    ({"dataset": {}}, 'dataset.name is missing; give "digits", "kmnist", "fashion-mnist" or "cifar10"'),
+    ({"dataset": 5}, "dataset is 5; give an object, or a name that stands for one"),
+    ({}, "give either dataset or function: neither is there"),
+    ([], "the body is []; give an object"),
+    ({**DIGITS, "function": "x"}, "give either dataset or function: both are there"),
+    ({**DIGITS, "start": [1.0]}, "start and steps belong to function"),
+    ({"function": "x"}, "start is missing"),
+    ({**DIGITS, "epohcs": 3}, 'epohcs is not a field (did you mean "epochs"?); known here: name, tags, '),
+    ({**DIGITS, "sam": {"rhoo": 1}}, 'sam.rhoo is not a field (did you mean "rho"?); known here: variant, rho, p'),
+    ({**DIGITS, "sam": {"rho": -0.1}}, "sam.rho is -0.1; give a number >= 0"),
+    ({**DIGITS, "sam": {"rho": float("nan")}}, 'sam.rho is "nan"; give a finite number'),
+    ({**DIGITS, "sam": {"p": 0.5}}, "sam.p is 0.5; give a number >= 1"),
+    ({**DIGITS, "sam": "sma"}, 'sam is "sma", which is not known (did you mean "sam"?)'),
+    ({**DIGITS, "sam": {"variant": "ssam-f", "sparsity": 1}}, "sam.sparsity is 1; give a number < 1"),
+    ({**DIGITS, "sam": {"second_order": True, "p": 3}}, "sam: second_order is true and p is 3; give p = 2"),
+    ({**DIGITS, "epochs": "3"}, 'epochs is "3"; give an integer'),
+    ({**DIGITS, "epochs": 0}, "epochs is 0; give a number >= 1"),
+    ({**DIGITS, "epochs": True}, "epochs is true; give an integer"),
+    ({**DIGITS, "seed": 1.5}, "seed is 1.5; give an integer"),
+    ({**DIGITS, "compile": "yes"}, 'compile is "yes"; give true or false'),
+    ({**DIGITS, "precision": "fp8"}, 'precision is "fp8"'),
+    ({**DIGITS, "optimizer": {"momentum": 0}}, "optimizer: nesterov is true and momentum is 0"),
+    ({**DIGITS, "optimizer": {"name": "adamw", "betas": [0.9]}}, "optimizer.betas"),
+    ({**DIGITS, "optimizer": {"name": "adamw", "betas": [0.9, 1]}}, "optimizer.betas.1 is 1; give a number < 1"),
+    ({**DIGITS, "schedule": {"warmup_epochs": 99}}, "schedule.warmup_epochs is 99 and epochs is 20"),
+    ({**DIGITS, "tags": {"team": "a\nb"}}, "tags.team is"),
+    ({**DIGITS, "tags": {str(n): "x" for n in range(33)}}, "tags"),
+    ({**DIGITS, "name": "x" * 201}, "name is"),
+    ({**DIGITS, "webhook": {"url": "ftp://x"}}, 'webhook.url is "ftp://x"'),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), TABLE, ids=lambda value: str(value)[:60])
+def test_a_mistake_is_told_with_its_field_and_what_would_be_accepted(given: Any, message: str) -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        JobSpec.parse(given)
+
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("field", ["epochs", "seed", "name", "sam"])
+def test_hostile_values_are_refused_as_quickly_and_shortly_as_others(field: str) -> None:
+    deep: Any = []
+    for _ in range(500):
+        deep = [deep]
+
+    for value in (10**5000, deep, {str(n): n for n in range(5000)}, "x" * 1_000_000):
+        with pytest.raises(SpecInvalid) as refused:
+            JobSpec.parse({**DIGITS, field: value, "y" * 1_000_000: 1})
+
+        assert len(str(refused.value)) < 20_000
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_the_rest_counted() -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        JobSpec.parse({**DIGITS, **{f"x{n}": n for n in range(10_000)}})
+
+    assert len(refused.value.errors) == 21
+    assert refused.value.errors[-1].detail == "and 9980 more mistakes"
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        JobSpec.parse({**DIGITS, "epochs": 0, "sam": {"rho": -1}, "colour": "red"})
+
+    assert sorted(error.field for error in refused.value.errors) == ["colour", "epochs", "sam.rho"]
+
+
+#: A value for each field that waits for a later version, valid in itself.
+LATER: dict[str, dict[str, Any]] = {
+    "function": {"dataset": None, "function": "x**2", "start": [1.0]},
+    "sam.variant": {"sam": "friendly"},
+    "sam.second_order": {"sam": {"second_order": True}},
+    "sam.shard_size": {"sam": {"shard_size": 16}},
+    "dataset.label_noise": {"dataset": {"name": "digits", "label_noise": 0.4}},
+    "dataset.imbalance": {"dataset": {"name": "digits", "imbalance": {"factor": 10}}},
+    "model.pretrained": {"model": {"name": "resnet18", "pretrained": True}},
+    "accumulate": {"accumulate": 2},
+    "precision": {"precision": "fp16"},
+    "compile": {"compile": True},
+    "ema": {"ema": {"decay": 0.99}},
+    "stop": {"stop": {"patience": 3}},
+    "evaluate": {"evaluate": {"corruptions": ["blur"]}},
+    "sharpness": {"sharpness": {}},
+    "resources.world_size": {"resources": {"world_size": 2}},
+    "webhook": {"webhook": {"url": "https://example.org/hook", "secret": "whsec_123"}},
+}
+
+
+def test_every_pending_field_is_tried() -> None:
+    assert LATER.keys() == {row.field for row in PENDING}
+
+
+@pytest.mark.parametrize("field", LATER)
+def test_what_no_worker_does_yet_is_refused_by_name(field: str) -> None:
+    given = {**DIGITS, **LATER[field]}
+    JobSpec.model_validate(given)
+
+    with pytest.raises(SpecInvalid) as refused:
+        JobSpec.parse(given)
+
+    (error,) = refused.value.errors
+    assert error.field == field
+    assert "is not supported yet; give" in error.detail or "which is not supported yet" in error.detail
+
+
+def test_a_secret_never_comes_back() -> None:
+    for webhook in ({"url": "https://x.org", "secret": "whsec_123"}, {"url": "bad", "secret": "whsec_123"}):
+        with pytest.raises(SpecInvalid) as refused:
+            JobSpec.parse({**DIGITS, "webhook": webhook})
+
+        assert "whsec_123" not in repr(refused.value.errors)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=10), children, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(field=st.sampled_from(sorted(JobSpec.model_fields)), value=JSON)
+def test_any_value_of_any_field_is_taken_or_refused_with_an_explanation(field: str, value: Any) -> None:
+    refused: SpecInvalid | None = None
+    try:
+        JobSpec.parse({**DIGITS, field: value})
+    except SpecInvalid as error:
+        refused = error
+
+    assert refused is None or all(error.detail for error in refused.errors)
