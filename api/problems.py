@@ -23,8 +23,6 @@ MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:lowland:problem:"
 #: How long to wait before asking again while Redis is away, in seconds.
 RETRY_AFTER_S: Final = 2
-#: More mistakes than this are counted, not listed.
-MAX_ERRORS: Final = 20
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -46,7 +44,7 @@ class Problem(BaseModel):
     instance: str
     """The path that was asked for."""
     errors: list[FieldError] = []
-    """One entry per mistake, where the problem is in what was sent; the first 20."""
+    """One entry per mistake, where the problem is in what was sent."""
     job_status: Status | None = None
     """The job's state, where it does not allow what was asked."""
     allowed_from: list[Status] = []
@@ -159,13 +157,13 @@ def _detail(error: Exception, kind: Kind) -> str:
 
 def _summary(mistakes: Sequence[FieldError]) -> str:
     first = mistakes[0].detail
-    return first if len(mistakes) == 1 else f"{len(mistakes)} mistakes, the first: {first}"
+    return first if len(mistakes) == 1 else f"{first} (more mistakes are listed in errors)"
 
 
 def _members(error: Exception) -> dict[str, Any]:
     match error:
         case SpecInvalid() | errors.ParametersInvalid():
-            return {"errors": list(error.errors[:MAX_ERRORS])}
+            return {"errors": list(error.errors)}
         case EventRefused():
             return {"job_status": error.status, "allowed_from": list(error.allowed_from)}
         case _:

@@ -96,7 +96,7 @@ def test_a_list_can_be_of_one_status(http: httpx2.Client) -> None:
         pytest.param("limit=201", "limit", "give a number <= 200", id="too large"),
         pytest.param("limit=many", "limit", "give an integer", id="no number"),
         pytest.param("limit=" + "9" * 5000, "limit", "give", id="huge"),
-        pytest.param("status=done", "status", "'succeeded'", id="no status"),
+        pytest.param("status=done", "status", '"succeeded"', id="no status"),
         pytest.param("cursor=7", "cursor", "`next` of the page before", id="no cursor"),
         pytest.param("limit=3&limit=4&x=%FF", "x", "x is not", id="not UTF-8"),
     ],
