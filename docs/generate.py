@@ -1,0 +1,172 @@
+"""Write the reference pages from the code they describe: `python docs/generate.py`. A test fails when one is stale."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from api import ApiSettings  # noqa: E402  the rooms lie beside docs, not in site-packages
+from ledger import LedgerSettings  # noqa: E402
+from lowland.spec import JobSpec  # noqa: E402
+from lowland.spec.pending import PENDING  # noqa: E402
+from lowland.spec.recipes import RECIPES  # noqa: E402
+from lowland.spec.show import shown  # noqa: E402
+from lowland.spec.unions import models_in, tagged_union  # noqa: E402
+from worker.engine.settings import EngineSettings  # noqa: E402
+from worker.settings import WorkerSettings  # noqa: E402
+
+_BOUNDS: Final[Mapping[type, tuple[str, str]]] = {
+    Ge: (">=", "ge"),
+    Gt: (">", "gt"),
+    Le: ("<=", "le"),
+    Lt: ("<", "lt"),
+}
+
+
+def job_spec_page() -> str:
+    """Every field of a job."""
+    lines = [
+        "# The job spec",
+        "",
+        "Written by `docs/generate.py` from `lowland/spec/`. What `POST /jobs` takes; `GET /jobs/{id}` returns it with",
+        "every default filled in, and it can be posted again. An object with a `name` or a `variant` may be given as",
+        "that string.",
+        "",
+        *_table(JobSpec),
+    ]
+    for name, info in JobSpec.model_fields.items():
+        union = tagged_union(info)
+        models = union.members.values() if union else models_in(info.annotation)
+        for model in models:
+            title = f"{name}: {model.model_fields[union.tag].default}" if union else name
+            lines += ["", f"## `{title}`", "", str(model.__doc__), "", *_table(model, skip=union.tag if union else "")]
+    lines += [
+        "",
+        "## What suits each dataset",
+        "",
+        "Taken before the general defaults, for what a job does not say.",
+        "",
+        "| dataset | recipe |",
+        "|---|---|",
+        *(f"| `{name}` | `{_plain(recipe)}` |" for name, recipe in RECIPES.items()),
+        "",
+        "## Not supported yet",
+        "",
+        "These fields are checked and, with another value than these, refused.",
+        "",
+        "| field | works |",
+        "|---|---|",
+        *(f"| `{row.field}` | {', '.join(f'`{shown(value)}`' for value in row.works)} |" for row in PENDING),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    """Every variable of the environment."""
+    lines = [
+        "# Settings",
+        "",
+        "Written by `docs/generate.py` from the settings of each process. `lowland serve` sets those that tie its",
+        "processes together and passes the others on.",
+    ]
+    shared = set(LedgerSettings.model_fields)
+    rows: list[tuple[str, type[BaseModel], set[str]]] = [
+        ("Every process of the server", LedgerSettings, set()),
+        ("API (`uvicorn api.main:app`)", ApiSettings, shared),
+        ("Worker (`celery -A worker.app worker`)", WorkerSettings, shared),
+        ("Engine (inherits the worker's environment)", EngineSettings, set()),
+    ]
+    for title, model, known in rows:
+        lines += ["", f"## {title}", "", "| variable | default | meaning |", "|---|---|---|"]
+        for name, info in model.model_fields.items():
+            if name not in known:
+                lines.append(f"| `{_variable(name, info)}` | {_default(info)} | {_text(info)} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "docs/reference/job-spec.md": job_spec_page,
+    "docs/reference/settings.md": settings_page,
+}
+
+
+def _table(model: type[BaseModel], *, skip: str = "") -> Iterator[str]:
+    if set(model.model_fields) == {skip}:
+        yield "No options."
+        return
+    yield "| field | takes | default | meaning |"
+    yield "|---|---|---|---|"
+    for name, info in model.model_fields.items():
+        if name != skip:
+            yield f"| `{name}` | {_takes(info)} | {_default(info)} | {_text(info)} |"
+
+
+def _takes(info: FieldInfo) -> str:
+    if union := tagged_union(info):
+        return ", ".join(f"`{name}`" for name in union.members)
+    bounds = [f"{sign} {getattr(mark, field)}" for mark in info.metadata for sign, field in _bound_of(mark)]
+    return " ".join([_kind(info.annotation), ", ".join(bounds)]).strip()
+
+
+def _bound_of(mark: object) -> Iterator[tuple[str, str]]:
+    if type(mark) in _BOUNDS:
+        yield _BOUNDS[type(mark)]
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in {Union, UnionType}:
+        return " or ".join(_kind(part) for part in arguments)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in {list, tuple}:
+        return "list"
+    if origin is dict:
+        return "object"
+    names: dict[Any, str] = {
+        int: "integer",
+        float: "number",
+        str: "string",
+        bool: "true, false",
+        type(None): "null",
+        Path: "folder",
+    }
+    return names.get(annotation, "string" if hasattr(annotation, "__metadata__") else "object")
+
+
+def _default(info: FieldInfo) -> str:
+    if info.default_factory is not None:
+        return f"`{_home(info.default_factory())}`"  # pyright: ignore[reportCallIssue]  ours take no argument
+    if isinstance(info.default, BaseModel):
+        union = tagged_union(info)
+        return f"`{getattr(info.default, union.tag)}`" if union else "`{}`"
+    return f"`{_home(info.default)}`" if isinstance(info.default, Path) else f"`{shown(info.default)}`"
+
+
+def _home(path: Any) -> str:
+    return str(path).replace(str(Path.home()), "~")
+
+
+def _text(info: FieldInfo) -> str:
+    return " ".join((info.description or "").split())
+
+
+def _variable(name: str, info: FieldInfo) -> str:
+    return str(info.validation_alias) if info.validation_alias else f"LOWLAND_{name.upper()}"
+
+
+def _plain(recipe: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {shown(value)}" for name, value in recipe.items())
+
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (ROOT / page).write_text(make(), encoding="utf-8")
