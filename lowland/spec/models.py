@@ -11,6 +11,7 @@ from lowland.spec.base import SpecModel, shorthand
 
 
 class _Model(SpecModel):
+    name: str
     pretrained: bool = False
     """Start from published weights instead of random ones."""
 
