@@ -25,7 +25,6 @@ class Imbalance(SpecModel):
 
 
 class _Dataset(SpecModel):
-    name: str
     augment: Augment = "none"
     """How training images are varied; each dataset has its own default."""
     validation_fraction: float = Field(default=0.1, ge=0, le=0.5)

@@ -11,7 +11,6 @@ from lowland.spec.base import SpecModel, shorthand
 
 
 class _Model(SpecModel):
-    name: str
     pretrained: bool = False
     """Start from published weights instead of random ones."""
 
