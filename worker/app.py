@@ -8,13 +8,14 @@ worker_shutting_down   SIGTERM is passed on to the runners, which put their jobs
 worker_shutdown        the worker leaves the ledger
 """
 
+import contextlib
 import logging
 import os
 import signal
 from typing import Any, Final
 
-from billiard.process import active_children
 from celery import Celery, Task, signals
+from celery.worker import state
 
 from ledger import Failure, Keys, Ledger, LedgerUnavailable, transitions
 from worker.bells import ANSWER, bell_app, listen
@@ -26,6 +27,9 @@ log: Final = logging.getLogger(__name__)
 
 #: How often the worker tells the ledger that it is alive.
 HEARTBEAT_EVERY_S: Final = 3.0
+#: How often dead runners are looked for. Celery is told of a death, but looks before the kernel has the exit status as
+#: often as not, and then again only after 5 s.
+LOOK_FOR_DEATHS_EVERY_S: Final = 0.5
 
 RESTARTED: Final = Failure(
     type="worker-restarted", title="The worker was restarted", detail="the worker died or was killed, and started anew"
@@ -47,6 +51,8 @@ _runners: Final[list[Runner]] = []
 def answer(bell: Task) -> None:
     """Answer a bell. A runner that was told to stop makes way for a fresh one instead."""
     runner = _runners[0]
+    # here and not at the process's start: billiard sets its own handler after that, which would take the engine along
+    runner.drain_on_sigterm()
     if runner.drain.raised:
         os._exit(0)
     runner.answer(str(bell.request.id))
@@ -67,15 +73,14 @@ def enroll(sender: Any, **_: Any) -> None:
     if not _hearts:
         _hearts.append(Heart(str(sender.hostname)))
         sender.timer.call_repeatedly(HEARTBEAT_EVERY_S, _hearts[0].beat)
+        sender.timer.call_repeatedly(LOOK_FOR_DEATHS_EVERY_S, sender.pool.maintain_pool)
     _hearts[0].beat()
 
 
 @signals.worker_process_init.connect
 def become_runner(sender: Any, **_: Any) -> None:
     """Make this pool child a runner."""
-    runner = Runner(settings, str(sender))
-    runner.drain_on_sigterm()
-    _runners.append(runner)
+    _runners.append(Runner(settings, str(sender)))
 
 
 @signals.task_failure.connect
@@ -95,9 +100,11 @@ def end_run(task_id: str, exception: BaseException, **_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def drain(**_: Any) -> None:
-    """Pass the wish on: Celery's own warm shutdown only stops the intake."""
-    for child in active_children():
-        os.kill(child.pid, signal.SIGTERM)
+    """Pass the wish on to the runners at work: Celery's own warm shutdown only stops the intake."""
+    for request in state.active_requests:
+        if request.worker_pid:
+            with contextlib.suppress(ProcessLookupError):  # it has died by itself
+                os.kill(request.worker_pid, signal.SIGTERM)
 
 
 @signals.worker_shutdown.connect

@@ -18,7 +18,6 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "digits": {
         "model": {"name": "cnn", "width": 32},
         "optimizer": {"name": "sgd", "lr": 0.1},
-        "label_smoothing": 0.1,
         "batch_size": 64,
         "epochs": 20,
     },

@@ -1,0 +1,284 @@
+"""Datasets: found on disk, downloaded, or a clear error; read right whatever their format."""
+
+import dataclasses
+import gzip
+import hashlib
+import http.server
+import pickle
+import struct
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.datasets import CIFAR10, KMNIST
+
+from lowland.spec.reports import Broken
+from tests.worker.engine.running import run, tiny
+from worker.engine.data import DATASETS, cifar10, digits, fashion_mnist, kmnist
+from worker.engine.data.idx import idx_files
+from worker.engine.data.torchvision_files import TorchvisionFiles
+from worker.engine.errors import DatasetBroken, DatasetUnavailable
+from worker.engine.settings import EngineSettings
+
+GREY = {"kmnist": kmnist.FILES, "fashion-mnist": fashion_mnist.FILES}
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever tries the network is refused at once: nothing listens on the discard port."""
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("LOWLAND_DATA_DIR", raising=False)
+    _forget_proxies()
+    yield
+    _forget_proxies()
+
+
+def _forget_proxies() -> None:
+    """urllib reads the proxies from the environment once, when it is first used."""
+    urllib.request.install_opener(None)  # pyright: ignore[reportArgumentType]: it then makes a new one
+
+
+def _settings(tmp_path: Path, data_dir: Path | None = None) -> EngineSettings:
+    return EngineSettings(data_dir=data_dir, download_dir=tmp_path / "downloads")
+
+
+def _pixels(count: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def _idx(array: np.ndarray) -> bytes:
+    """The format of the MNIST family: a magic number with the type (8 is uint8) and the dimensions, big-endian."""
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def _idx_contents(*, train: int = 30, test: int = 20) -> list[bytes]:
+    """What the four files of a small set hold, in the order of `idx_files`."""
+    return [
+        _idx(array)
+        for count in (train, test)
+        for array in (_pixels(count, 28, 28), (np.arange(count) % 10).astype(np.uint8))
+    ]
+
+
+def _write_idx(folder: Path, files: TorchvisionFiles, contents: list[bytes]) -> None:
+    for name, content in zip(files.files, contents, strict=True):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _small_cifar(folder: Path) -> TorchvisionFiles:
+    """Files of four images each in CIFAR-10's format, and a reader that knows their checksums."""
+    base = folder / CIFAR10.base_folder
+    base.mkdir(parents=True)
+    sums = {}
+
+    def write(name: str, contents: object) -> None:
+        raw = pickle.dumps(contents)
+        (base / name).write_bytes(raw)
+        sums[name] = hashlib.md5(raw).hexdigest()
+
+    training = [f"data_batch_{number}" for number in range(1, 6)]
+    for number, name in enumerate(training):
+        write(name, {"data": np.full((4, 3072), number, dtype=np.uint8), "labels": [number, 1, 2, 9]})
+    write("test_batch", {"data": _pixels(4, 3072), "labels": [0, 1, 2, 9]})
+    write("batches.meta", {"label_names": [f"class {number}" for number in range(10)]})
+    known = {
+        "train_list": [[name, sums[name]] for name in training],
+        "test_list": [["test_batch", sums["test_batch"]]],
+        "meta": {"filename": "batches.meta", "key": "label_names", "md5": sums["batches.meta"]},
+    }
+    return dataclasses.replace(cifar10.FILES, reader=type("SmallCifar", (CIFAR10,), known))
+
+
+def test_digits_need_nothing_and_are_spread_over_all_of_uint8(tmp_path: Path) -> None:
+    dataset = digits.load(_settings(tmp_path))
+
+    images = torch.cat([dataset.train.images, dataset.test.images])
+    assert images.shape == (1797, 1, 8, 8)
+    assert (images.dtype, int(images.min()), int(images.max())) == (torch.uint8, 0, 255)
+    assert dataset.train.labels.dtype == torch.int64
+    assert (len(dataset.train), len(dataset.test)) == (1438, 359)
+    assert (torch.bincount(dataset.test.labels) - 36).abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", GREY)
+def test_idx_files_in_the_data_folder_are_read_pixel_for_pixel(tmp_path: Path, name: str) -> None:
+    _write_idx(tmp_path / "data", GREY[name], _idx_contents())
+
+    dataset = DATASETS[name](_settings(tmp_path, tmp_path / "data"))
+
+    assert np.array_equal(dataset.train.images.numpy()[:, 0], _pixels(30, 28, 28))
+    assert dataset.train.labels.tolist() == [number % 10 for number in range(30)]
+    assert np.array_equal(dataset.test.images.numpy()[:, 0], _pixels(20, 28, 28))
+
+
+def test_cifar_files_in_the_data_folder_are_read_channel_by_channel(tmp_path: Path) -> None:
+    files = _small_cifar(tmp_path / "data")
+
+    dataset = files.load(_settings(tmp_path, tmp_path / "data"))
+
+    assert dataset.train.images.shape == (20, 3, 32, 32)
+    assert dataset.train.images[:, 0, 0, 0].tolist() == [n for n in range(5) for _ in range(4)]
+    assert dataset.train.labels.tolist() == [label for n in range(5) for label in (n, 1, 2, 9)]
+    # A row of a CIFAR file is all of red, then green, then blue.
+    assert np.array_equal(dataset.test.images.numpy().reshape(4, 3072), _pixels(4, 3072))
+    assert dataset.test.images.is_contiguous()
+
+
+def test_the_data_folder_is_only_read(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    _write_idx(data, kmnist.FILES, _idx_contents())
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+
+    kmnist.FILES.load(_settings(tmp_path, data))
+
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
+    assert not (tmp_path / "downloads").exists()
+
+
+def test_a_dataset_that_cannot_be_had_is_a_permanent_error_that_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.setenv("LOWLAND_DATA_DIR", str(data))
+    monkeypatch.setenv("LOWLAND_DOWNLOAD_DIR", str(tmp_path / "downloads"))
+
+    ended = run(tiny(dataset="kmnist"), tmp_path / "out")
+
+    report = ended.one(Broken)
+    assert ended.status == 1
+    assert (report.type, report.permanent) == ("dataset-unavailable", True)
+    for said in (
+        "kmnist",
+        f"{data} has no KMNIST/raw/train-images-idx3-ubyte",
+        str(tmp_path / "downloads"),
+        "LOWLAND_DATA_DIR",
+    ):
+        assert said in report.detail
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "cifar10"])
+def test_without_a_data_folder_and_a_network_there_is_no_dataset(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetUnavailable, match=f"^{name} is not on disk .LOWLAND_DATA_DIR is not set;"):
+        DATASETS[name](_settings(tmp_path))
+
+    assert list((tmp_path / "downloads").iterdir()) == []
+
+
+def test_a_truncated_file_is_broken_and_named_by_its_folder(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    contents = _idx_contents()
+    _write_idx(data, kmnist.FILES, [contents[0][:-5], *contents[1:]])
+
+    with pytest.raises(DatasetBroken, match=f"^kmnist in {data} cannot be read: "):
+        kmnist.FILES.load(_settings(tmp_path, data))
+
+
+def test_labels_that_are_no_classes_are_broken(tmp_path: Path) -> None:
+    contents = _idx_contents()
+    _write_idx(tmp_path / "data", kmnist.FILES, [*contents[:3], _idx(np.full(20, 10, dtype=np.uint8))])
+
+    with pytest.raises(DatasetBroken, match="a label is not in 0 to 9"):
+        kmnist.FILES.load(_settings(tmp_path, tmp_path / "data"))
+
+
+def test_images_without_labels_are_broken(tmp_path: Path) -> None:
+    contents = _idx_contents()
+    _write_idx(tmp_path / "data", kmnist.FILES, [*contents[:3], _idx(np.zeros(19, dtype=np.uint8))])
+
+    with pytest.raises(DatasetBroken, match="there are 20 images and 19 labels"):
+        kmnist.FILES.load(_settings(tmp_path, tmp_path / "data"))
+
+
+def test_a_pickle_that_is_not_the_published_one_is_never_opened(tmp_path: Path) -> None:
+    """A pickle runs code when it is read; torchvision compares its checksum first."""
+    data, trap = tmp_path / "data", tmp_path / "trap"
+    _small_cifar(data)
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (trap,)
+
+    (data / CIFAR10.base_folder / "data_batch_1").write_bytes(pickle.dumps(Trap()))
+
+    with pytest.raises(DatasetBroken, match=r"^cifar10 in"):
+        cifar10.FILES.load(_settings(tmp_path, data))
+
+    assert not trap.exists()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TorchvisionFiles]:
+    """A small dataset that can be downloaded, from a server on this machine."""
+    served = tmp_path / "served"
+    served.mkdir()
+    packed = {}
+    for name, content in zip(idx_files("SmallKmnist"), _idx_contents(), strict=True):
+        packed[f"{Path(name).name}.gz"] = gzip.compress(content)
+    for name, content in packed.items():
+        (served / name).write_bytes(content)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(served))  # pyright: ignore[reportArgumentType]: passed on as they come
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    monkeypatch.delenv("http_proxy")
+    _forget_proxies()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        known = {
+            "mirrors": [f"http://127.0.0.1:{server.server_port}/"],
+            "resources": [(name, hashlib.md5(content).hexdigest()) for name, content in packed.items()],
+        }
+        reader = type("SmallKmnist", (KMNIST,), known)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield dataclasses.replace(kmnist.FILES, reader=reader, files=idx_files("SmallKmnist"))
+        server.shutdown()
+
+
+def test_a_dataset_that_is_not_on_disk_is_downloaded_once(tmp_path: Path, mirror: TorchvisionFiles) -> None:
+    first = mirror.load(_settings(tmp_path))
+    for path in (tmp_path / "served").iterdir():
+        path.unlink()
+    again = mirror.load(_settings(tmp_path))
+
+    assert np.array_equal(first.train.images.numpy()[:, 0], _pixels(30, 28, 28))
+    assert torch.equal(first.train.images, again.train.images)
+    assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["kmnist"]
+
+
+def test_a_download_with_the_wrong_checksum_is_not_kept(tmp_path: Path, mirror: TorchvisionFiles) -> None:
+    (tmp_path / "served" / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"something else"))
+
+    with pytest.raises(DatasetUnavailable):
+        mirror.load(_settings(tmp_path))
+
+    assert list((tmp_path / "downloads").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "train"),
+    [("kmnist", (1, 28, 28), 60_000), ("fashion-mnist", (1, 28, 28), 60_000), ("cifar10", (3, 32, 32), 50_000)],
+)
+def test_the_real_sets_are_complete(
+    tmp_path: Path, real_data: Path, name: str, shape: tuple[int, int, int], train: int
+) -> None:
+    files = {**GREY, "cifar10": cifar10.FILES}[name].files
+    if not all((real_data / file).is_file() for file in files):
+        pytest.skip(f"LOWLAND_DATA_DIR does not hold {name}")
+
+    dataset = DATASETS[name](_settings(tmp_path, real_data))
+
+    assert (dataset.train.images.shape, dataset.test.images.shape) == ((train, *shape), (10_000, *shape))
+    assert torch.bincount(dataset.train.labels).tolist() == [train // 10] * 10
+    assert torch.bincount(dataset.test.labels).tolist() == [1000] * 10

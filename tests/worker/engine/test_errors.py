@@ -1,0 +1,50 @@
+"""Every way to give up becomes a report that fits its line and says whether trying again may help."""
+
+import pytest
+import torch
+
+from lowland.spec.reports import MAX_LINE_BYTES, Broken, write_report
+from worker.engine.errors import EngineError, LossNotFinite, broken
+
+
+def test_a_named_error_keeps_its_words() -> None:
+    report = broken(LossNotFinite(what="the loss", step=7, lr=0.25))
+
+    assert report == Broken(
+        type="loss-not-finite",
+        title="The loss is no longer finite",
+        detail="the loss is NaN or infinite at step 7, where the learning rate is 0.25; "
+        "lower optimizer.lr, or set clip_norm",
+        permanent=True,
+    )
+
+
+def test_any_other_error_is_reported_by_its_class_and_may_be_tried_again() -> None:
+    report = broken(KeyError("lost\nkey"))
+
+    assert (report.type, report.permanent) == ("engine-error", False)
+    assert report.detail == "KeyError: 'lost\\nkey'"
+
+
+def test_memory_that_torch_cannot_get_is_named_and_may_be_there_later() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50, dtype=torch.uint8)
+
+    report = broken(caught.value)
+
+    assert (report.type, report.permanent) == ("out-of-memory", False)
+    assert report.detail.endswith("Lower batch_size or model.width.")
+
+
+def test_the_longest_detail_fits_a_line() -> None:
+    """Worst case: every character is escaped in JSON."""
+    report = broken(RuntimeError("\x01" * 1_000_000))
+
+    assert len(write_report(report)) <= MAX_LINE_BYTES
+
+
+@pytest.mark.parametrize("error", EngineError.__subclasses__(), ids=lambda error: error.__name__)
+def test_every_error_has_a_stable_word_and_a_title(error: type[EngineError]) -> None:
+    assert error.type == error.type.lower().replace(" ", "-")
+    assert error.title
+    assert len({other.type for other in EngineError.__subclasses__()}) == len(EngineError.__subclasses__())

@@ -1,0 +1,208 @@
+"""What training makes of a spec: series, selection, artifacts, and the ways it gives up."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from lowland.spec.reports import Advanced, ArtifactWritten, Broken, EpochEnded, Finished, Started
+from lowland.spec.resource import Objective
+from tests.worker.engine.running import run, tiny
+from worker.engine.building import build_run
+from worker.engine.evaluate import evaluate
+from worker.engine.settings import EngineSettings
+from worker.engine.stop import StopFlag
+
+SERIES = {"train_loss", "train_accuracy", "learning_rate", "samples_per_s", "epoch_s"}
+
+
+def test_a_small_model_learns_the_digits(tmp_path: Path) -> None:
+    ended = run(tiny(dataset="digits", model={"name": "mlp", "width": 64}, epochs=6, sam="sam"), tmp_path)
+
+    assert ended.status == 0
+    assert ended.result.test_accuracy is not None
+    assert ended.result.test_accuracy > 0.9
+
+
+def test_the_run_says_what_it_trains_on_what(tmp_path: Path) -> None:
+    ended = run(tiny(), tmp_path)
+
+    assert ended.one(Started) == Started(
+        device="cpu",
+        precision=ended.one(Started).precision,
+        parameters=64 * 16 + 16 + 16 * 10 + 10,
+        training_samples=160,
+        resumed_step=0,
+    )
+
+
+def test_every_epoch_reports_all_series_and_the_objective(tmp_path: Path) -> None:
+    ended = run(tiny(epochs=3), tmp_path)
+
+    epochs = ended.all(EpochEnded)
+    assert [(epoch.epoch, epoch.step) for epoch in epochs] == [(1, 10), (2, 20), (3, 30)]
+    best = 0.0
+    for epoch in epochs:
+        assert set(epoch.metrics) == SERIES | {"validation_loss", "validation_accuracy"}
+        accuracy = epoch.metrics["validation_accuracy"]
+        best = max(best, accuracy)
+        assert (epoch.accuracy, epoch.best_accuracy) == (accuracy, best)
+        assert epoch.objective == Objective(name="validation_accuracy", value=accuracy, best=best, direction="maximize")
+
+
+def test_without_a_validation_part_the_training_loss_is_the_objective_and_the_last_weights_are_selected(
+    tmp_path: Path,
+) -> None:
+    spec = tiny(dataset={"name": "digits", "limit": 160, "validation_fraction": 0.0}, epochs=3)
+
+    ended = run(spec, tmp_path)
+
+    losses = [epoch.metrics["train_loss"] for epoch in ended.all(EpochEnded)]
+    assert all(set(epoch.metrics) == SERIES for epoch in ended.all(EpochEnded))
+    assert ended.result == Finished(
+        objective=Objective(name="train_loss", value=losses[-1], best=min(losses), direction="minimize"),
+        accuracy=None,
+        best_accuracy=None,
+        test_accuracy=ended.result.test_accuracy,
+        metrics={**ended.result.metrics, "selected_epoch": 3.0},
+    )
+
+
+def test_the_weights_with_the_best_validation_accuracy_are_selected_the_later_of_two_equals(tmp_path: Path) -> None:
+    """A learning rate this high makes the accuracy jump about."""
+    ended = run(tiny(epochs=12, optimizer={"name": "sgd", "lr": 0.8}, schedule="constant"), tmp_path)
+
+    accuracies = [epoch.metrics["validation_accuracy"] for epoch in ended.all(EpochEnded)]
+    best = max(accuracies)
+    selected = max(epoch for epoch, accuracy in enumerate(accuracies, 1) if accuracy == best)
+    assert accuracies[-1] < best
+    assert ended.result.metrics["selected_epoch"] == selected
+    assert (ended.result.accuracy, ended.result.best_accuracy) == (best, best)
+    assert ended.result.objective.value == best
+
+
+def test_the_artifacts_are_the_selected_weights_a_manifest_and_the_series(tmp_path: Path) -> None:
+    spec = tiny(epochs=3, model={"name": "cnn", "width": 4})
+
+    ended = run(spec, tmp_path)
+
+    artifacts = {artifact.name: artifact for artifact in ended.all(ArtifactWritten)}
+    assert {name: artifact.media_type for name, artifact in artifacts.items()} == {
+        "model.safetensors": "application/octet-stream",
+        "manifest.json": "application/json",
+        "metrics.jsonl": "application/jsonl",
+    }
+    for name, artifact in artifacts.items():
+        raw = (tmp_path / name).read_bytes()
+        assert (len(raw), hashlib.sha256(raw).hexdigest()) == (artifact.size_bytes, artifact.sha256)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [{"epoch": e.epoch, "step": e.step, **e.metrics} for e in ended.all(EpochEnded)]
+
+
+def test_the_saved_weights_give_the_reported_test_accuracy(tmp_path: Path) -> None:
+    spec = tiny(epochs=3, model={"name": "cnn", "width": 4}, precision="fp32")
+    ended = run(spec, tmp_path)
+    fresh = build_run(spec, settings=EngineSettings(), device=torch.device("cpu"))
+
+    fresh.model.load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
+    measured = evaluate(fresh.model, fresh.parts.test, fresh.parts.normalise, precision="fp32", stop=StopFlag())
+
+    assert measured.accuracy == ended.result.test_accuracy
+    assert measured.loss == pytest.approx(ended.result.metrics["test_loss"], rel=1e-5)
+
+
+def test_the_manifest_says_everything_the_run_was_made_from(tmp_path: Path) -> None:
+    spec = tiny(seed=7)
+
+    ended = run(spec, tmp_path)
+
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["spec"] == spec.model_dump(mode="json")
+    assert manifest["seed"] == 7
+    assert manifest["device"] == "cpu"
+    assert manifest["samples"] == {"training": 160, "validation": 40, "test": 359}
+    assert manifest["versions"]["torch"] == torch.__version__
+    assert manifest["metrics"] == ended.result.metrics
+
+
+def test_the_same_spec_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
+    first, again, other = (
+        run(tiny(seed=seed, sam="sam"), tmp_path / name).weights_sha256
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+
+    assert first == again
+    assert first != other
+
+
+def test_a_learning_rate_that_is_far_too_high_ends_the_run_for_good(tmp_path: Path) -> None:
+    ended = run(tiny(optimizer={"name": "sgd", "lr": 1e30}, schedule="constant", epochs=5), tmp_path)
+
+    report = ended.one(Broken)
+    assert ended.status == 1
+    assert (report.type, report.permanent) == ("loss-not-finite", True)
+    assert "at step " in report.detail
+    assert "the learning rate is 1e+30" in report.detail
+
+
+def test_a_gpu_that_is_not_there_may_be_elsewhere(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+
+    ended = run(tiny(resources={"device": "cuda"}), tmp_path)
+
+    report = ended.one(Broken)
+    assert (report.type, report.permanent) == ("device-unavailable", False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"precision": "bf16"},
+        {"channels_last": False},
+        {"deterministic": False},
+        {"optimizer": {"name": "adamw"}, "clip_norm": 1.0},
+        {"label_smoothing": 0.2, "sam": {"variant": "sam", "p": "inf"}},
+        {"batch_size": 1000},
+        {"batch_size": 53},
+    ],
+    ids=", ".join,
+)
+def test_every_setting_trains(tmp_path: Path, fields: dict[str, Any]) -> None:
+    spec = tiny(**{"epochs": 1, "sam": "sam", "model": {"name": "cnn", "width": 4}, **fields})
+
+    ended = run(spec, tmp_path)
+
+    assert ended.status == 0
+    assert ended.one(EpochEnded).metrics["train_loss"] > 0
+
+
+def test_label_smoothing_is_in_the_training_loss_and_not_in_the_validation_loss(tmp_path: Path) -> None:
+    """With half of the probability spread out no loss can be small, however well the digits are known."""
+    options = {"model": {"name": "mlp", "width": 64}, "epochs": 8, "label_smoothing": 0.5}
+
+    metrics = run(tiny(**options), tmp_path).all(EpochEnded)[-1].metrics
+
+    assert metrics["train_loss"] > 1.4
+    assert metrics["validation_loss"] < 1.3
+
+
+def test_torch_is_left_as_it_was_found(tmp_path: Path) -> None:
+    assert not torch.are_deterministic_algorithms_enabled()
+
+    run(tiny(epochs=1), tmp_path)
+
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_progress_is_reported_a_few_times_a_second_at_most(tmp_path: Path) -> None:
+    ended = run(tiny(epochs=30), tmp_path)
+
+    seconds = sum(epoch.metrics["epoch_s"] for epoch in ended.all(EpochEnded))
+    assert len(ended.all(Advanced)) <= seconds * 4 + 3
+    last = ended.all(Advanced)[-1].progress
+    assert (last.step, last.steps, last.epoch, last.epochs, last.fraction) == (300, 300, 30, 30, 1.0)

@@ -1,0 +1,44 @@
+"""The training engine: a program that takes a job spec and a folder, trains, and reports in JSON lines.
+
+    python -m worker.engine spec.json --out DIR [--resume CHECKPOINT] [--report-fd N]
+
+Importing this package is instant. A process that wants to fork engines calls `preload` once, which imports torch and
+everything else a run needs without computing anything, and then `run` in the forked child.
+"""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from lowland.spec.job import JobSpec
+
+__all__ = ["preload", "run"]
+
+
+def preload() -> None:
+    """Import all that a run needs. No tensor is made and CUDA is not touched, so forking afterwards is safe.
+
+    Call it before anything else imports torch: its threads then sleep while they wait for each other. By default they
+    spin, and with another busy process on the same cores a step was seen to take 10 times as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import worker.engine.program  # noqa: F401, PLC0415  heavy: that is the point
+
+
+def run(spec: JobSpec, *, out: Path, reports: BinaryIO | int, resume: Path | None = None) -> int:
+    """Train one spec in this process.
+
+    Args:
+        spec: what to train.
+        out: the folder for checkpoints and artifacts; made where it is missing.
+        reports: where the JSON lines go, a binary file or a descriptor; it stays open.
+        resume: a checkpoint to go on from, in whatever folder; it is only read.
+
+    Returns:
+        The exit status: 0, `EXIT_STOPPED` or 1. Nothing is raised: an error has been reported and its traceback
+        written to standard error.
+    """
+    preload()
+    from worker.engine.program import run_spec  # noqa: PLC0415  heavy
+
+    return run_spec(lambda: spec, out=out, reports=reports, resume=resume)

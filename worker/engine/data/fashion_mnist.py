@@ -1,0 +1,10 @@
+"""fashion-mnist: 70,000 pictures of clothes (Xiao, Rasul and Vollgraf, 2017)."""
+
+from typing import Final
+
+from torchvision.datasets import FashionMNIST
+
+from worker.engine.data.idx import idx_files
+from worker.engine.data.torchvision_files import TorchvisionFiles
+
+FILES: Final = TorchvisionFiles(name="fashion-mnist", reader=FashionMNIST, files=idx_files("FashionMNIST"), classes=10)

@@ -1,0 +1,10 @@
+"""kmnist: Kuzushiji-MNIST, 70,000 handwritten Japanese characters (Clanuwat et al., 2018)."""
+
+from typing import Final
+
+from torchvision.datasets import KMNIST
+
+from worker.engine.data.idx import idx_files
+from worker.engine.data.torchvision_files import TorchvisionFiles
+
+FILES: Final = TorchvisionFiles(name="kmnist", reader=KMNIST, files=idx_files("KMNIST"), classes=10)

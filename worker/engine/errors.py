@@ -1,0 +1,154 @@
+"""What can go wrong in a run that has a name of its own.
+
+EngineError
+  ├ SpecUnusable            the spec cannot be read, or asks for what the engine does not do
+  ├ DatasetUnavailable      the files are neither on disk nor to be had from the network
+  ├ DatasetBroken           the files are there and do not hold what they should
+  ├ DatasetTooSmall         nothing is left to train on
+  ├ CheckpointUnusable      the checkpoint is damaged, or of another job
+  ├ LossNotFinite           the loss or a gradient became NaN or infinite
+  ├ DeviceUnavailable       the machine lacks the device the spec asks for (not permanent)
+  └ OutOfMemory             the device's memory did not do (not permanent)
+
+Each class says in `type` and `title` what the job's error will be called, and in `permanent` whether another attempt
+would fail the same way. Whatever else is raised is an `engine-error`, which another attempt may survive.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Final
+
+import torch
+
+from lowland.spec.reports import Broken
+
+#: The longest detail that is reported, in characters; a report must fit one line.
+MAX_DETAIL: Final = 4000
+
+
+class EngineError(Exception):
+    """The root. Subclasses set the three fields; the message says what happened and what can be done."""
+
+    type: ClassVar[str]
+    title: ClassVar[str]
+    permanent: ClassVar[bool] = True
+
+
+class SpecUnusable(EngineError):
+    """The spec cannot be read, or asks for what the engine does not do."""
+
+    type = "spec-invalid"
+    title = "The job spec cannot be used"
+
+
+class DatasetUnavailable(EngineError):
+    """The dataset's files are neither on disk nor to be had from the network."""
+
+    type = "dataset-unavailable"
+    title = "The dataset cannot be had"
+
+    def __init__(self, dataset: str, *, looked: Sequence[str], cause: BaseException) -> None:
+        self.dataset = dataset
+        super().__init__(
+            f"{dataset} is not on disk ({'; '.join(looked)}) and downloading it failed ({_one_line(cause)}). "
+            "Set LOWLAND_DATA_DIR to a folder that holds its files as torchvision unpacks them, "
+            "or give this machine internet access."
+        )
+
+
+class DatasetBroken(EngineError):
+    """The dataset's files are there and do not hold what they should."""
+
+    type = "dataset-broken"
+    title = "The dataset's files are damaged"
+
+    def __init__(self, dataset: str, *, folder: Path, problem: str | BaseException) -> None:
+        self.dataset = dataset
+        self.folder = folder
+        what = problem if isinstance(problem, str) else _one_line(problem)
+        super().__init__(f"{dataset} in {folder} cannot be read: {what}. Replace the files.")
+
+
+class DatasetTooSmall(EngineError):
+    """Nothing is left to train on."""
+
+    type = "dataset-too-small"
+    title = "Too few samples"
+
+    def __init__(self, *, samples: int, validation_fraction: float) -> None:
+        super().__init__(
+            f"with {samples} samples and validation_fraction {validation_fraction:g} none is left to train on; "
+            "raise dataset.limit, or lower dataset.validation_fraction"
+        )
+
+
+class CheckpointUnusable(EngineError):
+    """The checkpoint is damaged, or of another job."""
+
+    type = "checkpoint-unusable"
+    title = "The checkpoint cannot be used"
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        super().__init__(f"{path.name}: {problem}")
+
+
+class LossNotFinite(EngineError):
+    """The loss or a gradient became NaN or infinite."""
+
+    type = "loss-not-finite"
+    title = "The loss is no longer finite"
+
+    def __init__(self, *, what: str, step: int, lr: float) -> None:
+        self.step = step
+        self.lr = lr
+        super().__init__(
+            f"{what} is NaN or infinite at step {step}, where the learning rate is {lr:.6g}; "
+            "lower optimizer.lr, or set clip_norm"
+        )
+
+
+class DeviceUnavailable(EngineError):
+    """The machine lacks the device the spec asks for."""
+
+    type = "device-unavailable"
+    title = "No such device here"
+    permanent = False
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"resources.device is {device} and this machine has none that torch can use")
+
+
+class OutOfMemory(EngineError):
+    """The device's memory did not do. Not permanent: what else lay in it may be gone next time, or elsewhere."""
+
+    type = "out-of-memory"
+    title = "Out of memory"
+    permanent = False
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"{_one_line(cause)}. Lower batch_size or model.width.")
+
+
+def broken(error: BaseException) -> Broken:
+    """Say in a report why the engine gives up."""
+    if _is_out_of_memory(error):
+        error = OutOfMemory(error)
+    if isinstance(error, EngineError):
+        return Broken(type=error.type, title=error.title, detail=str(error)[:MAX_DETAIL], permanent=error.permanent)
+    return Broken(
+        type="engine-error",
+        title="The engine failed unexpectedly",
+        detail=_one_line(error)[:MAX_DETAIL],
+        permanent=False,
+    )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """It comes in three forms; the CPU's has no class of its own."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _one_line(error: BaseException) -> str:
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

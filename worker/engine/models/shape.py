@@ -1,0 +1,29 @@
+"""What the images are like that a model is built for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageShape:
+    """Channels, and pixels each way."""
+
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def values(self) -> int:
+        """Numbers in one image."""
+        return self.channels * self.height * self.width
+
+    def halved(self, *, channels: int) -> "ImageShape":
+        """What a convolution to so many channels and a halving of the sides (rounded down) make of it."""
+        return ImageShape(channels=channels, height=self.height // 2, width=self.width // 2)
+
+    @property
+    def can_be_halved(self) -> bool:
+        """Whether at least 2x2 pixels are left after halving.
+
+        A single pixel says nothing about where things are, and a BatchNorm behind it cannot train on a batch of one.
+        """
+        return min(self.height, self.width) >= 4

@@ -1,0 +1,63 @@
+"""Sending reports: one line each, at once; progress at most a few times a second."""
+
+import os
+import time
+from typing import BinaryIO, Final
+
+from lowland.spec.reports import Advanced, Report, write_report
+from lowland.spec.resource import Progress
+
+#: Seconds between two progress reports, at least.
+PROGRESS_INTERVAL_S: Final = 0.25
+
+
+class Reporter:
+    """Writes reports to the file or descriptor given, which it leaves open."""
+
+    def __init__(self, to: BinaryIO | int) -> None:
+        self._file = os.fdopen(to, "wb", closefd=False) if isinstance(to, int) else to
+
+    def send(self, report: Report) -> None:
+        """Write one line, and see it off."""
+        self._file.write(write_report(report))
+        self._file.flush()
+
+
+class ProgressMeter:
+    """Says how far a run has come, how fast it goes and how long it will take."""
+
+    def __init__(self, reporter: Reporter, *, first_step: int, steps: int, epochs: int) -> None:
+        self._reporter = reporter
+        self._first_step = first_step
+        self._steps = steps
+        self._epochs = epochs
+        self._began_at = self._sent_at = time.monotonic()
+        self._samples = 0
+        self._sent = False
+
+    def due(self, *, step: int, samples: int) -> bool:
+        """Count a step; whether it is time to report: at the first step, a few times a second, at the last."""
+        self._samples += samples
+        return not self._sent or step == self._steps or time.monotonic() - self._sent_at >= PROGRESS_INTERVAL_S
+
+    def send(self, *, step: int, epoch: int) -> None:
+        """Report that so many steps were taken; `epoch` is the one under way, from 1."""
+        now = time.monotonic()
+        taken = step - self._first_step
+        self._reporter.send(
+            Advanced(
+                progress=Progress(
+                    epoch=epoch,
+                    epochs=self._epochs,
+                    step=step,
+                    steps=self._steps,
+                    fraction=step / self._steps,
+                    # The first steps are slow (memory is being asked for): they say nothing about the rest.
+                    eta_s=(now - self._began_at) / taken * (self._steps - step) if self._sent else None,
+                    samples_per_s=self._samples / (now - self._sent_at) if self._sent else None,
+                )
+            )
+        )
+        self._sent = True
+        self._sent_at = now
+        self._samples = 0
