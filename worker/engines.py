@@ -3,8 +3,8 @@
     runner ── os.fork ──► engine      torch is loaded already: the first report comes within milliseconds
     runner ── exec ─────► engine      the same contract, where fork is no choice
 
-Either way the engine dies with its runner, holds no descriptor but its log and its report pipe, and leaves by `os._exit`
-or as any program does.
+Either way the engine dies with its runner, holds no descriptor but its log and its report pipe, and leaves by
+`os._exit` or as any program does.
 """
 
 import contextlib
@@ -104,7 +104,7 @@ def program_engine(command: Callable[[Work, int], list[str]]) -> Start:
             stderr=log,
             pass_fds=(writing,),
             start_new_session=True,
-            preexec_fn=lambda: _die_with(runner),
+            preexec_fn=lambda: _die_with(runner),  # noqa: PLW1509  the runner has one thread
         )
         process.returncode = 0  # the runner waits for the process itself; Popen must not
         os.close(writing)
@@ -164,7 +164,7 @@ def _forget_signals() -> None:
 
 
 def _keep_only(writing: int, log: int) -> None:
-    """Close every descriptor but the report pipe and the log: an inherited one would keep others waiting for its end."""
+    """Close every descriptor but the report pipe and the log: an inherited one keeps others waiting for its end."""
     null = os.open(os.devnull, os.O_RDONLY)
     spare_log, spare_report = (os.dup(fd) for fd in (log, writing))
     for source, target in ((null, 0), (spare_log, 1), (spare_log, 2), (spare_report, _REPORT_FD)):

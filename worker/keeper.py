@@ -1,8 +1,8 @@
 """The keeper sees that nothing is forgotten: `python -m worker.keeper`.
 
     rings    as many bells for each device class as jobs of it wait
-    expires  leases that were not renewed, once Redis has been reachable for one full lease: a worker that could not reach
-             it either is not to blame
+    expires  leases that were not renewed, once Redis has been reachable for one full lease: a worker that could not
+             reach it either is not to blame
 
 Any number of keepers may run: bells are counted, and a run ends once. It keeps nothing in memory that matters.
 """

@@ -83,6 +83,20 @@ def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+def test_an_engine_that_is_a_program_of_its_own_keeps_the_same_contract(
+    settings: WorkerSettings, ledger: Ledger
+) -> None:
+    submit(ledger, dataset={"name": "digits", "limit": 100}, model={"name": "mlp", "width": 8}, epochs=1)
+    patient = settings.model_copy(update={"engine_start": "subprocess"})
+
+    Runner(patient, "w1").answer("bell-1")
+
+    (job,) = ledger.run(reads.list_jobs(limit=1)).jobs
+    assert job.status == Status.SUCCEEDED
+    assert job.test_accuracy is not None
+    assert "model.safetensors" in {artifact.name for artifact in job.artifacts}
+
+
 def test_a_bell_without_a_job_does_nothing(play: Play, ledger: Ledger) -> None:
     play("exit 1").runner.answer("bell-1")
 
