@@ -16,12 +16,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+import lowland
 from lowland.spec.reports import ArtifactWritten
 from worker.engine.files import write_file
 from worker.engine.reporting import Reporter
 
 #: The packages whose versions may decide a result.
-_PACKAGES: Final = ("lowland", "torchvision", "numpy", "scikit-learn", "safetensors", "pydantic")
+_PACKAGES: Final = ("torchvision", "numpy", "scikit-learn", "safetensors", "pydantic")
 
 
 def write_artifacts(
@@ -55,6 +56,7 @@ def _writing(contents: bytes) -> Callable[[BinaryIO], object]:
 
 def _versions() -> dict[str, str]:
     return {
+        "lowland": lowland.__version__,
         "python": platform.python_version(),
         # With the build: the same release computes differently on another CUDA version.
         "torch": str(torch.__version__),

@@ -1,0 +1,176 @@
+"""`lowland serve`: Redis, worker, keeper and API as one process tree.
+
+    serve ├ valkey     the embedded server, unless a Redis was named; goes last
+          ├ worker     celery, its runners and their engines
+          ├ keeper
+          └ api        uvicorn; goes first
+
+The children are the same programs that run alone elsewhere; they are told what they need by `LOWLAND_*`.
+"""
+
+import http.client
+import importlib.util
+import logging
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from redis import RedisError
+
+from ledger import Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, reads
+from stack.addresses import check_port, reachable, url_of
+from stack.errors import ChildKeepsDying, PackagesMissing, RedisUnusable, SettingsInvalid, StoppedAtOnce
+from stack.folder import DataFolder, data_folder
+from stack.output import Output, OutputHandler
+from stack.rooms import ROOT, environment, rooms, valkey
+from stack.supervisor import Supervisor
+from stack.valkey import prepare
+
+#: Deaths in a row of one child after which a house that was never ready is given up.
+DEATHS_AT_START: Final = 3
+#: How often the children are looked at.
+TICK_S: Final = 0.1
+#: What the children import of other people's work, as far as it is easily left out.
+_PACKAGES: Final = ("celery", "fastapi", "sklearn", "torch", "torchvision", "uvicorn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `lowland serve` was asked for."""
+
+    host: str
+    port: int
+    """0 takes a free one."""
+    data_dir: Path
+    workers: int | None
+    """Jobs trained at once; None leaves it to the worker."""
+    redis_url: str | None
+    """A Redis to use; None starts one."""
+
+
+def serve(options: Options) -> None:
+    """Run the house until it is told to stop, by SIGINT, SIGTERM or SIGHUP.
+
+    Raises:
+        CannotServe: something about the machine or the options does not allow it; nothing is left running.
+        ChildKeepsDying: the house never got ready; nothing is left running.
+        StoppedAtOnce: a second SIGINT came while it was stopping; nothing is left running.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PackagesMissing(missing, ROOT)
+    wishes = _Wishes()
+    with data_folder(options.data_dir) as folder, Output(sys.stderr.fileno()) as output:
+        logging.basicConfig(level=logging.INFO, handlers=[OutputHandler(output)])
+        port = check_port(options.host, options.port)
+        house = Supervisor(output)
+        try:
+            _run(house, options, folder, port, wishes)
+        finally:
+            house.stop(wishes.told_at_once)
+    if wishes.at_once:
+        raise StoppedAtOnce
+
+
+class _Wishes:
+    """What signals have asked for."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.at_once = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
+                signal.signal(number, self._note)
+
+    def told_at_once(self) -> bool:
+        """Whether there is no time for an orderly stop."""
+        return self.at_once
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.at_once = self.at_once or (self.stop and number == signal.SIGINT)
+        self.stop = True
+
+
+def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wishes: _Wishes) -> None:
+    """Start everything and look after it until told to stop."""
+    server = prepare(folder) if options.redis_url is None else None
+    url = server.url if server else str(options.redis_url)
+    with _open_ledger(url) as ledger:
+        if server:
+            house.add(valkey(server, folder))
+            if not _answers_soon(ledger, house, wishes):
+                return
+        else:
+            _check(ledger, url)
+        for program in rooms(options.host, port, folder, environment(folder, redis_url=url, workers=options.workers)):
+            house.add(program)
+        ready = False
+        while not wishes.stop:
+            house.tend()
+            if not ready:
+                _give_up_on_the_dying(house)
+                if ready := _is_ready(options.host, port, ledger):
+                    print(f"Lowland is ready on {url_of(options.host, port)}", flush=True)
+            time.sleep(TICK_S)
+
+
+def _open_ledger(url: str) -> Ledger:
+    try:
+        return Ledger(url, Keys(LedgerSettings().redis_prefix))
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        raise SettingsInvalid(f"LOWLAND_{mistake['loc'][0]}".upper(), mistake["msg"]) from error
+    except ValueError as error:
+        raise RedisUnusable(_place(url), str(error)) from error
+
+
+def _answers_soon(ledger: Ledger, house: Supervisor, wishes: _Wishes) -> bool:
+    """Wait until our own server has read its data. False: told to stop first."""
+    while not wishes.stop:
+        house.tend()
+        _give_up_on_the_dying(house)
+        try:
+            _check(ledger, "127.0.0.1, started here,")
+        except RedisUnusable as error:
+            if not isinstance(error.__cause__, LedgerUnavailable):
+                raise
+            time.sleep(TICK_S / 4)
+        else:
+            return True
+    return False
+
+
+def _check(ledger: Ledger, url: str) -> None:
+    try:
+        ledger.check()
+    except (LedgerError, RedisError) as error:
+        raise RedisUnusable(_place(url), str(error)) from error
+
+
+def _place(url: str) -> str:
+    """The address in a URL, without its password."""
+    return urlsplit(url).netloc.rpartition("@")[2] or url
+
+
+def _give_up_on_the_dying(house: Supervisor) -> None:
+    for child in house.children:
+        if child.deaths_in_a_row >= DEATHS_AT_START:
+            raise ChildKeepsDying(child.program.name, child.ending, " / ".join(child.last_words) or "nothing")
+
+
+def _is_ready(host: str, port: int, ledger: Ledger) -> bool:
+    """Whether the API says that it is ready, and a worker has reported."""
+    connection = http.client.HTTPConnection(reachable(host), port, timeout=1.0)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200 and ledger.run(reads.overview()).live_workers > 0
+    except (OSError, http.client.HTTPException, LedgerUnavailable):
+        return False
+    finally:
+        connection.close()
