@@ -55,8 +55,6 @@ def main(arguments: list[str]) -> int:
     """Run the demo; gives the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    for name in ("no_proxy", "NO_PROXY"):  # our server is on this machine, whatever stands between it and others
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
     dataset = arguments[0] if arguments else "digits"
     started_at = time.monotonic()
     try:

@@ -66,6 +66,12 @@ class Ledger:
             LedgerUnusable: it cannot, or is not.
             LedgerUnavailable: the server did not answer.
         """
+        try:
+            self._check()
+        except redis.RedisError as error:
+            raise LedgerUnusable(f"the server refuses what a ledger needs: {error}") from error
+
+    def _check(self) -> None:
         with _translated():
             info = self._client.info("server")  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
             schema_key = self.keys.key("schema")

@@ -18,7 +18,7 @@ class LedgerSettings(BaseSettings):
     artifact_dir: Path = Path("~/.local/share/lowland/artifacts")
     """The artifact store's folder, the same for the API and every worker."""
     lease_s: float = Field(default=30.0, gt=0)
-    """How long a worker may be silent before its job is given to another. Renewed every second, or every third of it if that is less."""
+    """How long a worker may be silent before its job is given to another. It is renewed every second, or more often."""
 
     @field_validator("artifact_dir")
     @classmethod

@@ -3,6 +3,7 @@
 DATA/lock         held while a server or its Redis runs
 DATA/valkey/      the ledger: configuration with this run's password, append-only files
 DATA/artifacts/   what jobs have made
+DATA/cache/       what torch keeps for itself
 """
 
 import fcntl
@@ -33,6 +34,11 @@ class DataFolder:
     def artifacts(self) -> Path:
         """Where what jobs have made lies."""
         return self.path / "artifacts"
+
+    @property
+    def cache(self) -> Path:
+        """Where torch keeps what it compiles."""
+        return self.path / "cache"
 
     @property
     def valkey(self) -> Path:

@@ -28,6 +28,7 @@ def environment(folder: DataFolder, *, redis_url: str, workers: int | None) -> d
             ours[name] = str(Path(value).expanduser().absolute())  # the children work in another folder
     ours.setdefault("LOWLAND_ARTIFACT_DIR", str(folder.artifacts))
     ours.setdefault("LOWLAND_GRACE_S", str(_ENGINE_GRACE_S))
+    ours.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.cache))  # else torch makes one in the temporary folder
     ours["LOWLAND_REDIS_URL"] = redis_url
     if workers is not None:
         ours["LOWLAND_SLOTS"] = str(workers)

@@ -21,7 +21,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
-from redis import RedisError
 
 from ledger import Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, reads
 from stack.addresses import check_port, reachable, url_of
@@ -149,7 +148,7 @@ def _answers_soon(ledger: Ledger, house: Supervisor, wishes: _Wishes) -> bool:
 def _check(ledger: Ledger, url: str) -> None:
     try:
         ledger.check()
-    except (LedgerError, RedisError) as error:
+    except LedgerError as error:
         raise RedisUnusable(_place(url), str(error)) from error
 
 

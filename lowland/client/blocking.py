@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -45,7 +46,10 @@ class Client:
             raise ValueError(f"base_url is {base_url}; give a URL that starts with http:// or https://")
         self.base_url: Final = base_url.rstrip("/")
         self._retry_s: Final = retry_s
-        self._http: Final = httpx2.Client(base_url=self.base_url, timeout=timeout_s)
+        # a proxy in the environment is for other machines than this one
+        self._http: Final = httpx2.Client(
+            base_url=self.base_url, timeout=timeout_s, trust_env=not _is_this_machine(self.base_url)
+        )
 
     def submit(self, spec: Mapping[str, object] | JobSpec) -> Job:
         """Queue a job; gives it with every default filled in.
@@ -202,6 +206,11 @@ class Client:
             raise ServerUnavailable(self.base_url, str(error) or type(error).__name__) from error
         except httpx2.DecodingError as error:
             raise AnswerUnreadable(self.base_url, str(error)) from error
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host.startswith("127.") or host == "::1"
 
 
 def _pauses(*, within_s: float) -> Iterator[float]:

@@ -33,6 +33,15 @@ SPEC = {"dataset": "digits"}
 CONTENT = bytes(range(256)) * 5000
 
 
+def test_a_proxy_in_the_environment_is_not_for_a_server_on_this_machine(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+
+    with Client(client.base_url, retry_s=0) as beside_a_proxy:
+        assert beside_a_proxy.submit(SPEC).status == "queued"
+
+
 def test_a_job_is_submitted_read_and_cancelled(client: Client) -> None:
     queued = client.submit({"dataset": "digits", "sam": "SAM", "name": "ρ"})
 

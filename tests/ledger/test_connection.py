@@ -23,6 +23,17 @@ def test_a_ledger_of_another_layout_is_refused(ledger: Ledger, redis_url: str, k
         ledger.check()
 
 
+def test_a_server_that_refuses_what_a_ledger_needs_is_told_from_one_that_is_away(redis_url: str, keys: Keys) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("ACL", "SETUSER", "weak", "on", ">pass", "~*", "+ping")
+
+    with (
+        Ledger(redis_url.replace("redis://", "redis://weak:pass@"), keys) as ledger,
+        pytest.raises(LedgerUnusable, match="permission"),
+    ):
+        ledger.check()
+
+
 def test_scripts_are_loaded_again_when_the_server_forgot_them(ledger: Ledger, redis_url: str) -> None:
     job_id = submit(ledger)
     with redis.Redis.from_url(redis_url) as client:
