@@ -1,0 +1,90 @@
+"""What holds for each variant: whatever fails, the weights are as they were."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+from torch import Tensor
+
+import sam
+from tests.sam.loops import (
+    Step,
+    by_a_closure_that_does_not_zero,
+    by_closure,
+    every_loop,
+    every_pass,
+    every_variant,
+    train,
+)
+from tests.sam.problems import PASSES, batch, copies, make, net, same_bits, smooth_net
+
+
+@every_pass
+def test_a_closure_that_raises_leaves_the_weights_as_they_were(name: str, bad_pass: int) -> None:
+    model = net()
+    optimizer = make(name, model)
+    before = copies(model)
+    passes = 0
+
+    def closure() -> Tensor:
+        nonlocal passes
+        passes += 1
+        loss = batch(model).loss()
+        loss.backward()
+        if passes == bad_pass:
+            raise ZeroDivisionError
+        return loss
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        optimizer.step(closure)
+
+    assert caught.tb is not None  # held: a frame kept alive must not keep weights perturbed
+    parameters = dict(model.named_parameters())
+    assert same_bits({k: v for k, v in before.items() if k in parameters}, parameters)
+    assert not optimizer.is_perturbed
+    by_closure(optimizer, batch(model))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@every_loop
+@every_pass
+def test_a_gradient_that_is_not_finite_raises_and_changes_nothing(
+    name: str, step: Step, bad_pass: int, value: float
+) -> None:
+    model = smooth_net()
+    passes = -int(step is by_a_closure_that_does_not_zero)
+
+    def poison(g: Tensor) -> Tensor:
+        nonlocal passes
+        passes += 1
+        return torch.full_like(g, value) if passes == bad_pass else g
+
+    optimizer = train(name, model, by_closure, steps=2)
+    before, state = copies(model), copy.deepcopy(optimizer.state_dict())
+    list(model.parameters())[-1].register_hook(poison)
+
+    with pytest.raises(sam.NonFiniteGradient) as caught:
+        step(optimizer, batch(model))
+
+    assert caught.value.which == ("final" if bad_pass == PASSES[name] else "clean")
+    assert same_bits(before, copies(model))
+    after = optimizer.state_dict()
+    assert after["param_groups"] == state["param_groups"]
+    assert all(
+        torch.equal(after["state"][i]["momentum_buffer"], s["momentum_buffer"]) for i, s in state["state"].items()
+    )
+
+
+@every_variant
+def test_there_is_nothing_to_raise_later_on_the_cpu(name: str) -> None:
+    optimizer = train(name, net(), by_closure)
+
+    assert optimizer.raise_if_nonfinite() is None
+
+
+def test_the_error_survives_a_process_boundary() -> None:
+    error = pickle.loads(pickle.dumps(sam.NonFiniteGradient("final", steps=3)))
+
+    assert (error.which, error.steps) == ("final", 3)
