@@ -118,9 +118,8 @@ async def _answer(request: Request, error: Exception) -> Response:
     return _response(problem, _headers(error))
 
 
-async def _answer_http(request: Request, error: Exception) -> Response:
+async def _answer_http(request: Request, error: HTTPException) -> Response:
     """Translate what the framework raises by itself."""
-    assert isinstance(error, HTTPException)
     path = _path(request)
     match error.status_code:
         case 404:

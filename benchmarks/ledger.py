@@ -61,7 +61,13 @@ def measure(url: str, *, jobs: int, rounds: int) -> None:
 
     def claim() -> None:
         call = transitions.claim(
-            str(uuid.uuid4()), worker="w", bell="b", lease_ms=60_000, classes=["any"], devices=["cpu:0"]
+            str(uuid.uuid4()),
+            worker="w",
+            runner="r",
+            lease_ms=60_000,
+            classes=["any"],
+            devices=["cpu:0"],
+            failure=FAILURE,
         )
         taken.append(ledger.run(call))
 
@@ -69,7 +75,7 @@ def measure(url: str, *, jobs: int, rounds: int) -> None:
         pipe = bare.pipeline()
         pipe.zpopmin("bare")
         pipe.hget(f"{{bench}}:job:{ids[0]}", "spec")
-        pipe.hset("bare-job", mapping={"worker": "w", "device": "cpu:0", "bell": "b", "token": 1, "status": "running"})
+        pipe.hset("bare-job", mapping={"worker": "w", "device": "cpu:0", "bell": 1, "token": 1, "status": "running"})
         _ = pipe.execute()
 
     taken: list[transitions.Lease | None] = []

@@ -4,21 +4,24 @@ from ledger import reads, transitions
 from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
+    Displaced,
     EventRefused,
     JobNotFound,
     LeaseLost,
     LedgerError,
     LedgerUnavailable,
     LedgerUnusable,
+    NotEnrolled,
 )
 from ledger.keys import Keys
 from ledger.settings import LedgerSettings
-from ledger.transitions import Checkpoint, Failure, Lease
+from ledger.transitions import Checkpoint, Failure, Lease, Presence
 
 __all__ = [
     "AsyncLedger",
     "Call",
     "Checkpoint",
+    "Displaced",
     "EventRefused",
     "Failure",
     "JobNotFound",
@@ -30,6 +33,8 @@ __all__ = [
     "LedgerSettings",
     "LedgerUnavailable",
     "LedgerUnusable",
+    "NotEnrolled",
+    "Presence",
     "reads",
     "transitions",
 ]

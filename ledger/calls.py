@@ -15,7 +15,7 @@ Answer = Sequence[object]
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One atomic step of the ledger. Running it again has no further effect and gives the same answer."""
+    """One atomic step of the ledger. Running it again, as a client does that lost the reply, has no further effect."""
 
     script: str
     """The file in `lua/`."""

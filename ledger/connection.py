@@ -12,7 +12,7 @@ from redis.retry import Retry as BlockingRetry
 
 from ledger.calls import Answer, Call
 from ledger.errors import LedgerUnavailable, LedgerUnusable
-from ledger.keys import SCHEMA, Keys
+from ledger.keys import SCHEMA, Keys, check_schema
 from ledger.scripts import script_names, script_text
 
 T = TypeVar("T")
@@ -122,8 +122,7 @@ def _check_server(info: dict[str, Any], schema: str) -> None:
     version = str(info["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
         raise LedgerUnusable(f"the server is Redis {version}; Lowland needs 6.2 or newer, or Valkey")
-    if schema != SCHEMA:
-        raise LedgerUnusable(f"the ledger has layout {schema}; this version of Lowland reads layout {SCHEMA}")
+    check_schema(schema)
 
 
 @contextmanager

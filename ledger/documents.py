@@ -1,7 +1,7 @@
 """The job's hash in Redis, and the job resource made from it.
 
     written by submit    id status spec owner device_class world_size priority max_attempts created_ms
-    by claim             token worker device bell started_ms   run:{token}:{attempt,worker,device,started_ms}
+    by claim             token worker device started_ms        run:{token}:{attempt,worker,device,started_ms}
     by report            progress objective accuracy best_accuracy test_accuracy metrics checkpoint artifact:{name}
     at a run's end       spent settled finished_ms error error_ms   run:{token}:{ended_ms,outcome,detail}
 
@@ -9,9 +9,9 @@ JSON values were made in Python and are stored as they came; times are integer m
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -31,6 +31,18 @@ class StoredArtifact(ArtifactWritten):
 
     token: int
     """The run that wrote it; the file lies in that run's folder."""
+
+
+def shown_job(part: object) -> Job:
+    """The resource, from what the prelude's `show` gives."""
+    _, ahead, has_worker = cast("tuple[object, int, int]", part)
+    return to_job(shown_fields(part), ahead=ahead, has_worker=bool(has_worker))
+
+
+def shown_fields(part: object) -> dict[str, str]:
+    """The job's hash, from what the prelude's `show` gives."""
+    flat, _, _ = cast("tuple[Sequence[str], int, int]", part)
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def to_job(fields: Fields, *, ahead: int, has_worker: bool) -> Job:

@@ -4,6 +4,8 @@ LedgerError
   ├ JobNotFound         no job has this id
   ├ EventRefused        the job's state does not allow what was asked
   ├ LeaseLost           the fencing token is not the current one: the job belongs to somebody else
+  ├ NotEnrolled         the ledger does not know the worker
+  ├ Displaced           another worker has taken this one's name
   ├ LedgerUnavailable   Redis did not answer, or could not write; any call may be repeated
   └ LedgerUnusable      the server at this address cannot hold a ledger, or holds one of another version
 """
@@ -43,6 +45,22 @@ class LeaseLost(LedgerError):
         self.job_id = job_id
         self.token = token
         super().__init__(f"run {token} of job {job_id} no longer holds the lease")
+
+
+class NotEnrolled(LedgerError):
+    """The ledger does not know the worker: it has not enrolled, or the ledger was lost."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        super().__init__(f"worker {worker} is not enrolled")
+
+
+class Displaced(LedgerError):
+    """Another worker has enrolled under the same name."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        super().__init__(f"another worker has taken the name {worker}; each needs its own (celery -n NAME@%h)")
 
 
 class LedgerUnavailable(LedgerError):

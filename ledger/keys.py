@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ledger.errors import LedgerUnusable
+
 LAYOUT: Final[Mapping[str, str]] = {
     # the truth about one job
     "job": "job:%s",  # hash    everything GET /jobs/{id} shows; see documents.py
@@ -22,17 +24,23 @@ LAYOUT: Final[Mapping[str, str]] = {
     "wake": "wake",  # list    the keeper blocks on it
     # running
     "leases": "leases",  # zset    job id by expiry, ms
-    "bells": "bells",  # hash    "worker bell" -> job whose run answers that bell
     "claim": "claim:%s",  # string  the answer to a claim, for its repetition
     "workers": "workers",  # zset    worker name by last heartbeat, ms
-    "worker": "worker:%s",  # hash    what it is
-    "devices": "devices:%s",  # hash    device -> "job token", the devices of a worker in use
+    "worker": "worker:%s",  # hash    incarnation classes devices since_ms
+    "devices": "devices:%s",  # hash    device -> "job token runner", the devices of a worker in use
     # the ledger itself
     "schema": "schema",  # string  version of this layout
 }
 
 #: Raised with every change of the layout that an older server could not read.
 SCHEMA: Final = "1"
+
+
+def check_schema(found: str) -> None:
+    """Raise LedgerUnusable unless it is ours."""
+    if found != SCHEMA:
+        raise LedgerUnusable(f"the ledger has layout {found}; this version of Lowland reads layout {SCHEMA}")
+
 
 #: Device classes: which machines may claim a job.
 DEVICE_CLASSES: Final = ("any", "cpu", "cuda")

@@ -1,13 +1,11 @@
 """Everything that reads the ledger, one function per reading script in `lua/`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from ledger.calls import Answer, Call
-from ledger.documents import StoredArtifact, find_artifact, to_job
+from ledger.documents import StoredArtifact, find_artifact, shown_fields, shown_job
 from ledger.errors import JobNotFound
-from ledger.keys import DEVICE_CLASSES, bell_queue
+from ledger.keys import DEVICE_CLASSES, SCHEMA, bell_queue, check_schema
 from lowland.spec import Status
 from lowland.spec.resource import Job, JobPage
 
@@ -40,7 +38,7 @@ def get_job(job_id: str) -> Call[Job]:
     def read(answer: Answer) -> Job:
         if answer[0] == "no_such_job":
             raise JobNotFound(job_id)
-        return _job(answer[1])
+        return shown_job(answer[1])
 
     return Call("get", (job_id,), read)
 
@@ -55,7 +53,7 @@ def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
     def read(answer: Answer) -> StoredArtifact | None:
         if answer[0] == "no_such_job":
             raise JobNotFound(job_id)
-        return find_artifact(_fields(answer[1])[0], name)
+        return find_artifact(shown_fields(answer[1]), name)
 
     return Call("get", (job_id,), read)
 
@@ -70,7 +68,7 @@ def list_jobs(*, limit: int, cursor: str | None = None, status: Status | None = 
     """
 
     def read(answer: Answer) -> JobPage:
-        jobs = [_job(part) for part in answer[1:]]
+        jobs = [shown_job(part) for part in answer[1:]]
         more = len(jobs) > limit
         return JobPage(jobs=jobs[:limit], next=jobs[limit - 1].id if more else None)
 
@@ -78,10 +76,15 @@ def list_jobs(*, limit: int, cursor: str | None = None, status: Status | None = 
 
 
 def overview() -> Call[Overview]:
-    """Whether anyone is there, and how much there is to do."""
+    """Whether anyone is there, and how much there is to do.
+
+    Raises:
+        LedgerUnusable: the ledger has a layout of another version.
+    """
 
     def read(answer: Answer) -> Overview:
-        live, queued, running = (int(str(part)) for part in answer[1:])
+        check_schema(str(answer[1]) or SCHEMA)
+        live, queued, running = (int(str(part)) for part in answer[2:])
         return Overview(live_workers=live, queued=queued, running=running)
 
     return Call("overview", (), read)
@@ -96,13 +99,3 @@ def backlog() -> Call[list[Backlog]]:
         return [Backlog(device_class=name, waiting=int(waiting), bells=int(bells)) for name, waiting, bells in rows]
 
     return Call("backlog", DEVICE_CLASSES, read, lists=tuple(bell_queue(name) for name in DEVICE_CLASSES))
-
-
-def _job(part: object) -> Job:
-    fields, ahead, has_worker = _fields(part)
-    return to_job(fields, ahead=ahead, has_worker=has_worker)
-
-
-def _fields(part: object) -> tuple[dict[str, str], int, bool]:
-    flat, ahead, taken = cast("tuple[Sequence[str], int, int]", part)
-    return dict(zip(flat[::2], flat[1::2], strict=True)), ahead, bool(taken)

@@ -1,4 +1,4 @@
-"""The Lua transitions, loaded: the rendered tables, then the prelude, then the script itself."""
+"""The Lua transitions, loaded: what is rendered from Python, then the prelude, then the script itself."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Final
 
 from ledger.keys import LAYOUT
+from lowland.spec.job import TOP_PRIORITY
 from lowland.spec.states import TRANSITIONS, Event, Status
 
 _FOLDER: Final = files("ledger") / "lua"
@@ -14,8 +15,12 @@ _FOLDER: Final = files("ledger") / "lua"
 @cache
 def script_text(name: str) -> str:
     """The whole text of the transition called `name`, as Redis gets it."""
-    tables = f"local LAYOUT = {_table(LAYOUT)}\nlocal TRANSITIONS = {_nested(TRANSITIONS)}\n"
-    return tables + _read("_prelude") + _read(name)
+    rendered = (
+        f"local LAYOUT = {_table(LAYOUT)}\n"
+        f"local TRANSITIONS = {_nested(TRANSITIONS)}\n"
+        f"local TOP_PRIORITY = {TOP_PRIORITY}\n"
+    )
+    return rendered + _read("_prelude") + _read(name)
 
 
 def script_names() -> list[str]:

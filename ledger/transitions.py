@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from ledger.calls import Answer, Call
-from ledger.errors import EventRefused, JobNotFound, LeaseLost
+from ledger.documents import shown_job
+from ledger.errors import Displaced, EventRefused, JobNotFound, LeaseLost, NotEnrolled
 from lowland.spec import Event, JobSpec, Status
-
-Outcome = Literal["succeeded", "failed", "cancelled", "put_back", "lost"]
-"""How a run ends; see `endings.py` in the worker for what leads to which."""
+from lowland.spec.resource import Job
+from lowland.spec.states import Outcome
 
 Wish = Literal["pause", "cancel"]
 
@@ -67,8 +67,8 @@ class Ended:
     status: Status
 
 
-def submit(job_id: str, spec: JobSpec, *, owner: str) -> Call[None]:
-    """Create a job and queue it."""
+def submit(job_id: str, spec: JobSpec, *, owner: str) -> Call[Job]:
+    """Create a job and queue it; gives it."""
     args = (
         job_id,
         spec.model_dump_json(),
@@ -78,21 +78,29 @@ def submit(job_id: str, spec: JobSpec, *, owner: str) -> Call[None]:
         spec.priority,
         spec.max_attempts,
     )
-    return Call("submit", args, lambda answer: None)
+    return Call("submit", args, lambda answer: shown_job(answer[1]))
 
 
 def claim(
-    claim_id: str, *, worker: str, bell: str, lease_ms: int, classes: Sequence[str], devices: Sequence[str]
+    claim_id: str,
+    *,
+    worker: str,
+    runner: str,
+    lease_ms: int,
+    classes: Sequence[str],
+    devices: Sequence[str],
+    failure: Failure,
 ) -> Call[Lease | None]:
     """Take the best queued job that fits the worker; None where there is none, or no device is free.
 
     Args:
         claim_id: a UUID of its own for each call, so that a repetition gets the same lease.
-        worker: who asks.
-        bell: the id of the bell that is answered.
+        worker: for whom.
+        runner: who asks, one of the worker's processes. It holds nothing any more.
         lease_ms: how long the lease lasts without being renewed.
         classes: the device classes the worker takes.
         devices: all devices of the worker; those in use are known to the ledger.
+        failure: how a run ends that the runner has broken off.
     """
 
     def read(answer: Answer) -> Lease | None:
@@ -109,7 +117,8 @@ def claim(
             checkpoint=Checkpoint(**json.loads(checkpoint)) if checkpoint else None,
         )
 
-    return Call("claim", (claim_id, worker, bell, lease_ms, len(classes), *classes, *devices), read)
+    asked = (claim_id, worker, runner, lease_ms, failure.detail, failure.to_json())
+    return Call("claim", (*asked, len(classes), *classes, *devices), read)
 
 
 def renew(lease: Lease, *, lease_ms: int) -> Call[Wish | None]:
@@ -128,7 +137,7 @@ def report(
 
     Args:
         lease: under which the engine runs.
-        sequence: the report's number within its run, from 1; a repetition changes nothing.
+        sequence: the report's number within its run, from 1; one that is not higher than the last changes nothing.
         lease_ms: how long the lease lasts from now.
         fields: of the job's hash (`documents.py` says which there are).
         point: a point of the series, as JSON; empty for none.
@@ -163,53 +172,71 @@ def vacate(lease: Lease) -> Call[None]:
     return Call("vacate", (lease.worker, lease.device, lease.job_id, lease.token), lambda answer: None)
 
 
-def abandon(*, worker: str, bell: str, failure: Failure) -> Call[Ended | None]:
-    """End the run that answered a bell, because its runner died; None where no run did."""
-
-    def read(answer: Answer) -> Ended | None:
-        return _ended(answer)[0] if answer[0] == "ok" else None
-
-    return Call("abandon", (worker, bell, failure.detail, failure.to_json()), read)
-
-
 def expire(*, failure: Failure, most: int = 100) -> Call[list[Ended]]:
     """End the runs whose lease has run out."""
     return Call("expire", (failure.detail, failure.to_json(), most), _ended)
 
 
-def cancel(job_id: str) -> Call[Status]:
-    """Cancel a job, or ask its runner to; gives its state.
+def cancel(job_id: str) -> Call[Job]:
+    """Cancel a job, or ask its runner to; gives it.
 
     Raises:
         JobNotFound: no job has this id.
         EventRefused: it has ended otherwise.
     """
 
-    def read(answer: Answer) -> Status:
+    def read(answer: Answer) -> Job:
         if answer[0] == "no_such_job":
             raise JobNotFound(job_id)
-        status = Status(str(answer[1]))
         if answer[0] == "not_allowed":
-            raise EventRefused(job_id, Event.CANCEL, status)
-        return status
+            raise EventRefused(job_id, Event.CANCEL, Status(str(answer[1])))
+        return shown_job(answer[1])
 
     return Call("cancel", (job_id,), read)
 
 
-def enroll(*, worker: str, classes: Sequence[str], devices: Sequence[str], failure: Failure) -> Call[list[Ended]]:
-    """Register a worker that starts; runs still under its name are over and end as lost."""
-    args = (worker, ",".join(classes), ",".join(devices), failure.detail, failure.to_json())
-    return Call("enroll", args, _ended)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """What a worker says of itself."""
+
+    worker: str
+    """Its name, unique among all machines."""
+    incarnation: str
+    """One per start."""
+    runners: Sequence[str]
+    """Those of its runners that live."""
 
 
-def heartbeat(worker: str) -> Call[bool]:
-    """A worker is alive; False where the ledger does not know it and wants it to enroll."""
-    return Call("heartbeat", (worker,), lambda answer: answer[0] == "ok")
+def enroll(
+    presence: Presence, *, classes: Sequence[str], devices: Sequence[str], failure: Failure
+) -> Call[list[Ended]]:
+    """Register a worker under its name, whoever had it; runs of runners that do not live any more end as lost."""
+    known = (presence.worker, presence.incarnation, ",".join(classes), ",".join(devices))
+    return Call("enroll", (*known, failure.detail, failure.to_json(), *presence.runners), _ended)
 
 
-def leave(worker: str) -> Call[None]:
+def heartbeat(presence: Presence, *, failure: Failure) -> Call[list[Ended]]:
+    """A worker is alive; runs of runners that do not live any more end as lost.
+
+    Raises:
+        NotEnrolled: the ledger does not know the worker.
+        Displaced: another worker has taken its name.
+    """
+
+    def read(answer: Answer) -> list[Ended]:
+        if answer[0] == "not_enrolled":
+            raise NotEnrolled(presence.worker)
+        if answer[0] == "displaced":
+            raise Displaced(presence.worker)
+        return _ended(answer)
+
+    args = (presence.worker, presence.incarnation, failure.detail, failure.to_json(), *presence.runners)
+    return Call("heartbeat", args, read)
+
+
+def leave(presence: Presence) -> Call[None]:
     """A worker has stopped in order."""
-    return Call("leave", (worker,), lambda answer: None)
+    return Call("leave", (presence.worker, presence.incarnation), lambda answer: None)
 
 
 def _wish(answer: Answer, lease: Lease) -> Wish | None:

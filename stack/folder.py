@@ -17,7 +17,6 @@ from typing import Final
 
 from stack.errors import FolderInUse, FolderUnusable
 
-DEFAULT: Final = Path("~/.local/share/lowland")
 #: How long to wait for the lock: a killed server's Redis holds it until it is gone too.
 LOCK_S: Final = 1.5
 

@@ -4,6 +4,7 @@ All grace times together stay below ten seconds: a stopped API, keeper and worke
 after them 1.5 s.
 """
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -64,10 +65,13 @@ def rooms(host: str, port: int, folder: DataFolder, variables: Mapping[str, str]
             patience_s=patience_s,
         )
 
+    # the same at every start, so that it ends what its predecessor left; another one for another data folder
+    name = f"{hashlib.sha256(str(folder.path).encode()).hexdigest()[:8]}@%h"
+    celery = ("celery", "-A", "worker.app", "worker", "-n", name)
     listen = ("--host", host, "--port", str(port))
     uvicorn = ("uvicorn", "api.main:app", *listen, "--timeout-graceful-shutdown", "3", "--no-access-log")
     return [
-        room("worker", "celery", "-A", "worker.app", "worker", grace_s=7.0, patience_s=7.0),
+        room("worker", *celery, grace_s=7.0, patience_s=7.0),
         room("keeper", "worker.keeper", grace_s=2.0, patience_s=0.5),
         room("api", *uvicorn, grace_s=3.5, patience_s=0.5),
     ]

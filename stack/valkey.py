@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ledger.connection import MIN_VERSION
 from stack.addresses import free_port
 from stack.errors import FolderUnusable, RedisMissing
 from stack.folder import DataFolder
 
-#: The oldest server whose commands suffice.
-MIN_VERSION: Final = (6, 2)
 #: Programs looked for on the PATH, the first that is new enough is taken.
 PROGRAMS: Final = ("valkey-server", "redis-server")
 

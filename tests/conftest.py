@@ -17,6 +17,8 @@ from tests.waiting import until
 
 for name in [name for name in os.environ if name.startswith("LOWLAND_") and name != "LOWLAND_DATA_DIR"]:
     del os.environ[name]
+# what the tests say about devices holds on a machine with GPUs too
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,14 @@ def device_classes(names: list[str]) -> list[str]:
     return ["any", names[0].partition(":")[0]]
 
 
-def engine_environment(device: str, slots: int) -> dict[str, str]:
+def engine_environment(device: str, settings: WorkerSettings) -> dict[str, str]:
     """What an engine must find in its environment to use this device, and its share of the cores, and nothing else."""
     kind, _, index = device.partition(":")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = max(1, cores // len(devices(settings)))
     return {
         "CUDA_VISIBLE_DEVICES": index if kind == "cuda" else "",
-        "LOWLAND_THREADS": str(max(1, cores // slots)),
+        "LOWLAND_THREADS": str(settings.threads or share),
     }
 
 

@@ -7,15 +7,16 @@ Either way the engine dies with its runner, holds no descriptor but its log and 
 `os._exit` or as any program does.
 """
 
-import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -60,7 +61,7 @@ class Engine:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it has ended by itself; its exit status is still to be read
+        with suppress(ProcessLookupError):  # it has ended by itself; its exit status is still to be read
             os.killpg(self.pid, number)
 
 
@@ -68,21 +69,22 @@ Start = Callable[[Work], Engine]
 
 
 def fork_engine(work: Work) -> Engine:
-    """Start the engine as a fork of this process."""
-    reading, writing = os.pipe()
-    at_home, leaving = os.pipe()
-    log = _open_log(work.folder)
+    """Start the engine as a fork of this process.
+
+    Raises:
+        OSError: there is no room for it, or its folder cannot be written.
+    """
     runner = os.getpid()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid == 0:
-        _become_engine(work, runner, writing, log)
-    for inherited in (writing, leaving, log):
-        os.close(inherited)
-    os.read(at_home, 1)  # ends when the child has closed what it inherited: from then on it can be signalled
-    os.close(at_home)
-    return Engine(pid, reading)
+    with _log(work) as log, _pipe() as (reading, writing), _pipe() as (at_home, leaving):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            _become_engine(work, runner, writing.fileno(), log.fileno())
+        writing.close()
+        leaving.close()
+        at_home.read(1)  # ends when the child has closed what it inherited: from then on it can be signalled
+        return Engine(pid, os.dup(reading.fileno()))
 
 
 def program_engine(command: Callable[[Work, int], list[str]]) -> Start:
@@ -93,23 +95,20 @@ def program_engine(command: Callable[[Work, int], list[str]]) -> Start:
     """
 
     def start(work: Work) -> Engine:
-        reading, writing = os.pipe()
-        log = _open_log(work.folder)
         runner = os.getpid()
-        process = subprocess.Popen(
-            command(work, writing),
-            env={**os.environ, **work.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(writing,),
-            start_new_session=True,
-            preexec_fn=lambda: _die_with(runner),  # noqa: PLW1509  the runner has one thread
-        )
-        process.returncode = 0  # the runner waits for the process itself; Popen must not
-        os.close(writing)
-        os.close(log)
-        return Engine(process.pid, reading)
+        with _log(work) as log, _pipe() as (reading, writing):
+            process = subprocess.Popen(
+                command(work, writing.fileno()),
+                env={**os.environ, **work.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(writing.fileno(),),
+                start_new_session=True,
+                preexec_fn=lambda: _die_with(runner),  # noqa: PLW1509  the runner has one thread
+            )
+            process.returncode = 0  # the runner waits for the process itself; Popen must not
+            return Engine(process.pid, os.dup(reading.fileno()))
 
     return start
 
@@ -119,12 +118,20 @@ def engine_command(work: Work, report_fd: int) -> list[str]:
     spec = work.folder / "spec.json"
     spec.write_text(work.spec.model_dump_json(), encoding="utf-8")
     resume = ["--resume", str(work.resume)] if work.resume else []
-    options = ["--out", str(work.folder), "--report-fd", str(report_fd), *resume]
+    options = ["--out", str(work.folder), "--report-fd", str(report_fd), "--keep-all", *resume]
     return [sys.executable, "-m", "worker.engine", str(spec), *options]
 
 
-def _open_log(folder: Path) -> int:
-    return os.open(folder / "engine.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _log(work: Work) -> FileIO:
+    return FileIO(work.folder / "engine.log", "a")
+
+
+@contextmanager
+def _pipe() -> Generator[tuple[FileIO, FileIO]]:
+    """The reading and the writing end of a pipe, closed afterwards if they are not yet."""
+    reading, writing = os.pipe()
+    with FileIO(reading, "r") as reader, FileIO(writing, "w") as writer:
+        yield reader, writer
 
 
 def _die_with(parent: int) -> None:
@@ -145,7 +152,7 @@ def _become_engine(work: Work, runner: int, writing: int, log: int) -> NoReturn:
         os.environ.update(work.environment)
         from worker.engine import run  # noqa: PLC0415  loads torch; the runner itself does without
 
-        status = run(work.spec, out=work.folder, reports=_REPORT_FD, resume=work.resume)
+        status = run(work.spec, out=work.folder, reports=_REPORT_FD, resume=work.resume, keep_all=True)
     except BaseException:  # noqa: BLE001  the edge of a process: nothing of the runner's may run in its copy
         traceback.print_exc()
     finally:

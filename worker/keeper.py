@@ -49,14 +49,19 @@ class Keeper:
         self._reachable_since: float | None = None
 
     def turn(self) -> None:
-        """Do every duty once, or find Redis away and wait a little."""
+        """Do every duty once, or find Redis away and wait a little.
+
+        Raises:
+            LedgerUnusable: Redis is there and cannot hold a ledger, or holds another one.
+        """
         try:
+            if self._reachable_since is None:
+                self._ledger.check()
             self._ring()
             self._expire()
             self._ledger.wait_for_submit(LOOK_EVERY_S)
         except LedgerUnavailable as error:
-            if self._reachable_since is not None:
-                log.warning("ledger away: %s", error)
+            log.warning("ledger away: %s", error)
             self._reachable_since = None
             time.sleep(PAUSE_S)
 
@@ -87,17 +92,14 @@ def main() -> int:
     signal.signal(signal.SIGINT, stop)
     settings = LedgerSettings()
     with Ledger(settings.redis_url, Keys(settings.redis_prefix)) as ledger:
+        keeper = Keeper(ledger, bell_app(settings), lease_s=settings.lease_s)
+        log.info("keeper started")
         try:
-            ledger.check()
+            while not stopping:
+                keeper.turn()
         except LedgerUnusable as error:
             log.error("ledger unusable: %s", error)
             return 2
-        except LedgerUnavailable as error:
-            log.warning("ledger away: %s", error)
-        keeper = Keeper(ledger, bell_app(settings), lease_s=settings.lease_s)
-        log.info("keeper started")
-        while not stopping:
-            keeper.turn()
     log.info("keeper stopped")
     return 0
 

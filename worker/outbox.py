@@ -5,6 +5,7 @@ A record's number makes sending it again harmless. Of progress only the latest m
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from ledger import Lease, Ledger, LedgerUnavailable, transitions
@@ -27,14 +28,18 @@ class Outbox:
         ledger: with a short time-out; it is called from a loop that must not stand still.
         lease: under which everything is written.
         lease_s: how long a lease lasts.
+        recorded: called with each record once the ledger has it.
     """
 
-    def __init__(self, ledger: Ledger, lease: Lease, *, lease_s: float) -> None:
+    def __init__(
+        self, ledger: Ledger, lease: Lease, *, lease_s: float, recorded: Callable[[Record], object] = lambda _: None
+    ) -> None:
         self._ledger = ledger
         self._lease = lease
         self._lease_ms = round(lease_s * 1000)
-        self._waiting: deque[Record] = deque()
-        self._sequence = 1
+        self._recorded = recorded
+        self._waiting: deque[tuple[int, Record]] = deque()
+        self._sequence = 0
         self._pause_s = FIRST_PAUSE_S
         self._renew_every_s = min(RENEW_EVERY_S, lease_s / 3)
         self._renew_at = time.monotonic() + self._renew_every_s
@@ -58,10 +63,14 @@ class Outbox:
         return max(due_at - time.monotonic(), 0.0)
 
     def put(self, record: Record) -> None:
-        """Take a record; one of progress replaces the last if that is of progress too."""
-        if self._waiting and _is_progress(record) and _is_progress(self._waiting[-1]):
+        """Take a record; one of progress replaces the last if that is of progress too.
+
+        It gets a number of its own all the same: the last may have been recorded already, and only its reply lost.
+        """
+        if self._waiting and _is_progress(record) and _is_progress(self._waiting[-1][1]):
             self._waiting.pop()
-        self._waiting.append(record)
+        self._sequence += 1
+        self._waiting.append((self._sequence, record))
 
     def send(self) -> None:
         """Send what waits, if Redis can be reached and it is time; else renew the lease if that is due.
@@ -81,13 +90,13 @@ class Outbox:
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _send_first(self) -> None:
-        record = self._waiting[0]
+        sequence, record = self._waiting[0]
         call = transitions.report(
-            self._lease, self._sequence, lease_ms=self._lease_ms, fields=record.fields, point=record.point
+            self._lease, sequence, lease_ms=self._lease_ms, fields=record.fields, point=record.point
         )
         self._extended(self._ledger.run(call))
         self._waiting.popleft()
-        self._sequence += 1
+        self._recorded(record)
 
     def _extended(self, wish: Wish | None) -> None:
         self.wish = wish

@@ -21,6 +21,8 @@ class Record:
 
     fields: dict[str, str] = field(default_factory=dict[str, str])
     point: str = ""
+    checkpoint: Checkpoint | None = None
+    """Set where the record makes one count."""
 
 
 class Recorder:
@@ -46,7 +48,8 @@ class Recorder:
                 return Record({"test_accuracy": _optional(report.test_accuracy), **self._results(report)})
             case CheckpointWritten():
                 file = report.model_dump(include={"name", "size_bytes", "sha256", "step"})
-                return Record({"checkpoint": Checkpoint(token=self._token, **file).to_json()})
+                checkpoint = Checkpoint(token=self._token, **file)
+                return Record({"checkpoint": checkpoint.to_json()}, checkpoint=checkpoint)
             case ArtifactWritten():
                 stored = StoredArtifact(**report.model_dump(), token=self._token)
                 return Record({ARTIFACT_FIELD + report.name: stored.model_dump_json()})

@@ -7,7 +7,6 @@ import logging
 import signal
 import time
 import uuid
-from pathlib import Path
 from types import FrameType
 from typing import Final, TypeVar
 
@@ -16,10 +15,11 @@ from ledger.calls import Call
 from ledger.store import run_folder
 from worker.devices import device_classes, devices, engine_environment
 from worker.endings import Ending, ending
-from worker.engines import Start, Work, engine_command, fork_engine, program_engine
+from worker.engines import Engine, Start, Work, engine_command, fork_engine, program_engine
 from worker.outbox import FIRST_PAUSE_S, LONGEST_PAUSE_S, Outbox
 from worker.recording import Recorder
 from worker.settings import WorkerSettings
+from worker.shelf import Shelf
 from worker.supervision import DrainFlag, Supervision
 
 T = TypeVar("T")
@@ -28,6 +28,13 @@ log: Final = logging.getLogger(__name__)
 
 #: A command that takes longer finds Redis away; the loop goes on and tries again.
 REDIS_TIMEOUT_S: Final = 1.0
+
+#: The longest rest of a runner that can start no engine.
+LONGEST_REST_S: Final = 30.0
+
+BROKEN_OFF: Final = Failure(
+    type="runner-broke", title="The runner broke off", detail="the process that ran the job went on without it"
+)
 
 #: How engines start, by the setting `engine_start`.
 STARTS: Final[dict[str, Start]] = {"fork": fork_engine, "subprocess": program_engine(engine_command)}
@@ -39,14 +46,17 @@ class Runner:
     Args:
         settings: of the worker.
         worker: its name in the ledger.
+        name: the runner's own, unique for ever.
         start: how engines start; by default what the settings say.
     """
 
-    def __init__(self, settings: WorkerSettings, worker: str, start: Start | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, worker: str, name: str, start: Start | None = None) -> None:
         self.drain: Final = DrainFlag()
         self._settings = settings
-        self.worker: Final = worker
+        self._worker = worker
+        self._name = name
         self._start = start or STARTS[settings.engine_start]
+        self._failed_starts = 0
         self._devices = devices(settings)
         self._ledger = Ledger(settings.redis_url, Keys(settings.redis_prefix), timeout_s=REDIS_TIMEOUT_S)
 
@@ -58,15 +68,34 @@ class Runner:
 
         signal.signal(signal.SIGTERM, on_sigterm)
 
-    def answer(self, bell: str) -> None:
-        """Claim the best job that fits and see it through; do nothing where there is none.
+    def answer(self) -> None:
+        """Answer a bell: claim the best job that fits and see it through; do nothing where there is none.
 
-        Args:
-            bell: the bell's id. A bell that rings twice is two claims; the ledger gives each job once.
+        A bell that rings twice is two claims; the ledger gives each job once.
         """
-        lease = self._claim(bell)
-        if lease is None:
-            return
+        try:
+            if lease := self._claim():
+                self._see_through(lease)
+        except LedgerUnavailable as error:
+            # whatever this runner holds is freed when the worker, or another one under its name, reports next
+            log.error("bell given up: the ledger is away and the worker stops: %s", error)
+        self._rest_after_failed_starts()
+
+    def _claim(self) -> Lease | None:
+        """Claim once, asking again until the answer is there: the lease may have been given though it got lost."""
+        return self._persist(
+            transitions.claim(
+                str(uuid.uuid4()),
+                worker=self._worker,
+                runner=self._name,
+                lease_ms=round(self._settings.lease_s * 1000),
+                classes=device_classes(self._devices),
+                devices=self._devices,
+                failure=BROKEN_OFF,
+            )
+        )
+
+    def _see_through(self, lease: Lease) -> None:
         run = f"job {lease.job_id} run {lease.token}"
         log.info("run started: %s, attempt %d on %s", run, lease.attempt, lease.device)
         try:
@@ -76,73 +105,60 @@ class Runner:
         except LeaseLost:
             log.warning("lease lost: %s", run)
             self._persist(transitions.vacate(lease))
-        except LedgerUnavailable:
-            # the keeper ends the run when its lease runs out
-            log.error("run not settled, the ledger is away and the worker stops: %s", run)
-
-    def _claim(self, bell: str) -> Lease | None:
-        try:
-            return self._ledger.run(
-                transitions.claim(
-                    str(uuid.uuid4()),
-                    worker=self.worker,
-                    bell=bell,
-                    lease_ms=round(self._settings.lease_s * 1000),
-                    classes=device_classes(self._devices),
-                    devices=self._devices,
-                )
-            )
-        except LedgerUnavailable as error:
-            # the job, if one was claimed, comes back when its lease runs out; else the keeper rings again
-            log.warning("bell %s not answered: %s", bell, error)
-            return None
 
     def _run(self, lease: Lease) -> Ending:
-        folder = run_folder(self._settings.artifact_dir, lease.job_id, lease.token)
+        shelf = Shelf(self._settings.artifact_dir, lease)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            engine = self._start(self._work(lease, folder))
+            engine = self._start_engine(lease, shelf)
         except OSError as error:
-            detail = f"no engine could be started: {error}"
+            # the machine is to blame and not the job, which spends no attempt
+            self._failed_starts += 1
+            detail = f"no engine could be started on {self._worker}: {error}"
             failure = Failure(type="engine-not-started", title="The engine could not be started", detail=detail)
-            return Ending(outcome="lost", detail=detail, failure=failure)
-        outbox = Outbox(self._ledger, lease, lease_s=self._settings.lease_s)
+            return Ending(outcome="put_back", detail=detail, failure=failure)
+        self._failed_starts = 0
+        outbox = Outbox(self._ledger, lease, lease_s=self._settings.lease_s, recorded=shelf.recorded)
         course = Supervision(
             engine, lease.spec, outbox, Recorder(lease.token), drain=self.drain, grace_s=self._settings.grace_s
         ).see_through()
         self._empty(outbox)
         return ending(course)
 
-    def _work(self, lease: Lease, folder: Path) -> Work:
-        environment = engine_environment(lease.device, len(self._devices))
-        return Work(spec=lease.spec, folder=folder, resume=self._checkpoint(lease), environment=environment)
+    def _start_engine(self, lease: Lease, shelf: Shelf) -> Engine:
+        folder = run_folder(self._settings.artifact_dir, lease.job_id, lease.token)
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = engine_environment(lease.device, self._settings)
+        return self._start(Work(spec=lease.spec, folder=folder, resume=shelf.usable(), environment=environment))
 
-    def _checkpoint(self, lease: Lease) -> Path | None:
-        checkpoint = lease.checkpoint
-        if checkpoint is None:
-            return None
-        path = run_folder(self._settings.artifact_dir, lease.job_id, checkpoint.token) / checkpoint.name
-        if path.is_file() and path.stat().st_size == checkpoint.size_bytes:
-            return path
-        log.warning("checkpoint missing, job %s starts over: %s", lease.job_id, path)
-        return None
+    def _rest_after_failed_starts(self) -> None:
+        """Leave the job to others for a while, longer each time, when this machine cannot start engines."""
+        if self._failed_starts:
+            rest_s = min(2.0**self._failed_starts, LONGEST_REST_S)
+            log.warning("no engine starts here: no bell is answered for %g s", rest_s)
+            until = time.monotonic() + rest_s
+            while time.monotonic() < until and not self.drain.raised:
+                time.sleep(0.1)
 
     def _empty(self, outbox: Outbox) -> None:
         """Wait until everything is recorded: what follows depends on it."""
-        give_up = _Patience(self.drain)
+        patience = _Patience(self.drain)
         while not outbox.is_empty:
             outbox.send()
             if not outbox.is_empty:
-                give_up.wait(outbox.due_in_s)
+                patience.wait(outbox.due_in_s)
 
     def _persist(self, call: Call[T]) -> T:
-        """Run a call however long Redis is away."""
-        give_up = _Patience(self.drain)
+        """Run a call however long Redis is away.
+
+        Raises:
+            LedgerUnavailable: it still is, and the worker is to stop.
+        """
+        patience = _Patience(self.drain)
         while True:
             try:
                 return self._ledger.run(call)
             except LedgerUnavailable:
-                give_up.wait(give_up.next_pause_s())
+                patience.wait(patience.next_pause_s())
 
 
 class _Patience:

@@ -24,7 +24,7 @@ from worker.recording import Recorder
 #: The longest pause of the loop: a drain that was asked for by a signal is seen within it.
 TICK_S: Final = 0.5
 #: How long an engine may take to go after it has closed its pipe.
-LEAVE_S: Final = 10.0
+LEAVE_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Supervision:
             LeaseLost: the job belongs to somebody else. Whatever is raised, the engine has been killed.
         """
         try:
-            while not self._pipe.at_end:
+            while not self._pipe.at_end and not self._has_exited():
                 self._turn()
             return self._farewell()
         except BaseException:
@@ -83,10 +83,14 @@ class Supervision:
             self._pipe.close()
 
     def _turn(self) -> None:
-        reading = [] if self._outbox.is_full else [self._pipe.descriptor]
-        ready, _, _ = select.select(reading, [], [], self._pause_s())
-        if ready:
+        if self._outbox.is_full:
+            # an engine whose pipe is not read has no way to be heard
+            self._heard_at = time.monotonic()
+            time.sleep(self._pause_s())
+        elif select.select([self._pipe.descriptor], [], [], self._pause_s())[0]:
             self._listen()
+        else:
+            self._look_at_silence()
         self._outbox.send()
         self._look_at_wishes()
         self._look_at_deadlines()
@@ -128,12 +132,14 @@ class Supervision:
         now = time.monotonic()
         if self._spec.timeout_s is not None and now - self._started_at > self._spec.timeout_s:
             self._ask("timeout")
-        # while its pipe is not read, an engine has no way to be heard
-        silent_s = 0.0 if self._outbox.is_full else now - self._heard_at
+        if self._kill_at is not None and now > self._kill_at:
+            self._engine.kill()
+
+    def _look_at_silence(self) -> None:
+        """Called when the pipe was empty at that very moment: time spent waiting for Redis is not the engine's."""
+        silent_s = time.monotonic() - self._heard_at
         if silent_s > self._spec.stall_timeout_s and self._silent_s is None:
             self._silent_s = round(silent_s, 1)
-            self._engine.kill()
-        if self._kill_at is not None and now > self._kill_at:
             self._engine.kill()
 
     def _ask(self, what: Asked) -> None:
@@ -142,8 +148,14 @@ class Supervision:
             self._kill_at = time.monotonic() + self._grace_s
             self._engine.stop()
 
+    def _has_exited(self) -> bool:
+        """Whether the process is gone, though something it started may still hold its pipe; it is not reaped yet."""
+        return os.waitid(os.P_PID, self._engine.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def _farewell(self) -> Course:
-        """Read the exit status; an engine that closed its pipe and stays is killed."""
+        """Read its last reports and its exit status; an engine that closed its pipe and stays is killed."""
+        while not self._pipe.at_end and select.select([self._pipe.descriptor], [], [], 0)[0]:
+            self._listen()
         deadline = time.monotonic() + LEAVE_S
         pid, status, usage = os.wait4(self._engine.pid, os.WNOHANG)
         while pid == 0:

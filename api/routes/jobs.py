@@ -71,9 +71,7 @@ class Listing(Parameters):
 )
 async def submit_job(spec: SpecBody, ledger: LedgerDep, caller: CallerDep, response: Response) -> Job:
     """Queue a training job. Answers the job with every default filled in."""
-    job_id = str(uuid_utils.uuid7())
-    await ledger.run(transitions.submit(job_id, spec, owner=caller))
-    job = await ledger.run(reads.get_job(job_id))
+    job = await ledger.run(transitions.submit(str(uuid_utils.uuid7()), spec, owner=caller))
     response.headers["Location"] = job.links.self
     return job
 
@@ -110,5 +108,4 @@ async def get_job(job_id: JobId, ledger: LedgerDep) -> Job:
 )
 async def cancel_job(job_id: JobId, ledger: LedgerDep) -> Job:
     """Cancel a job: at once while it waits, soon while it runs. Cancelling again changes nothing."""
-    await ledger.run(transitions.cancel(job_id))
-    return await ledger.run(reads.get_job(job_id))
+    return await ledger.run(transitions.cancel(job_id))

@@ -1,16 +1,17 @@
--- What every transition shares. The loader puts it before each script, after two tables rendered from Python:
---   LAYOUT       key name -> pattern            (ledger/keys.py)
---   TRANSITIONS  event -> from -> to            (lowland/spec/states.py)
+-- What every transition shares. The loader puts it before each script, after what is rendered from Python:
+--   LAYOUT        key name -> pattern           (ledger/keys.py)
+--   TRANSITIONS   event -> from -> to           (lowland/spec/states.py)
+--   TOP_PRIORITY  the highest there is          (lowland/spec/job.py)
 -- KEYS[1] is always the prefix of all keys. JSON is made in Python and only stored and moved here.
 
 local PREFIX = KEYS[1]
 local EVENTS_KEPT = 1000
 local METRICS_KEPT = 10000
--- a queue's score: priority first, then age; priorities are -100 to 100
+-- a queue's score: priority first, then age
 local PRIORITY_STEP = 1e13
-local TOP_PRIORITY = 100
 -- a worker is alive while its last heartbeat is younger
 local WORKER_ALIVE_MS = 15000
+local WORKER_FORGOTTEN_MS = 86400000
 
 local function key(name, ...)
   return PREFIX .. string.format(LAYOUT[name], ...)
@@ -66,10 +67,14 @@ local function dequeue(id)
   if redis.call('ZCARD', key('queue', name)) == 0 then redis.call('SREM', key('queues'), name) end
 end
 
+-- A device in use holds "job token runner".
+local function holder(worker, device)
+  return string.match(redis.call('HGET', key('devices', worker), device) or '', '^(%S+) (%S+) (%S+)$')
+end
+
 local function free_device(worker, device, id, token)
-  if redis.call('HGET', key('devices', worker), device) == id .. ' ' .. token then
-    redis.call('HDEL', key('devices', worker), device)
-  end
+  local held_id, held_token = holder(worker, device)
+  if held_id == id and held_token == token then redis.call('HDEL', key('devices', worker), device) end
 end
 
 -- Close a run: the state moves by `event`, the lease goes, the attempt's history gets its end.
@@ -77,10 +82,9 @@ end
 --   error    JSON {type, title, detail}, or '' to leave what is there
 -- Whatever was not put back has spent an attempt.
 local function end_run(id, event, outcome, detail, error, now)
-  local token, worker, bell, owner = get(id, 'token', 'worker', 'bell', 'owner')
+  local token, worker, owner = get(id, 'token', 'worker', 'owner')
   local to = move(id, event)
   redis.call('ZREM', key('leases'), id)
-  redis.call('HDEL', key('bells'), worker .. ' ' .. bell)
   if redis.call('HINCRBY', key('running'), owner, -1) <= 0 then redis.call('HDEL', key('running'), owner) end
   local run = 'run:' .. token .. ':'
   redis.call('HSET', key('job', id), run .. 'ended_ms', integer(now), run .. 'outcome', outcome, run .. 'detail', detail,
@@ -106,6 +110,31 @@ end
 local function holds_lease(id, token)
   local status, current = get(id, 'status', 'token')
   return status == 'running' and current == token
+end
+
+-- Free every device of a worker whose runner is gone, and end the run where it still held the lease.
+--   gone  runner -> whether it is
+-- Gives {job id, status, ...} of the runs that were ended.
+local function clear_devices(worker, gone, detail, error, now)
+  local ended = {}
+  for _, device in ipairs(redis.call('HKEYS', key('devices', worker))) do
+    local id, token, runner = holder(worker, device)
+    if gone(runner) then
+      redis.call('HDEL', key('devices', worker), device)
+      if holds_lease(id, token) then
+        ended[#ended + 1] = id
+        ended[#ended + 1] = lose_run(id, detail, error, now)
+      end
+    end
+  end
+  return ended
+end
+
+-- Among ARGV, from the given index on, are the runners that live: what tells whether one does not.
+local function not_among_arguments(first)
+  local living = {}
+  for i = first, #ARGV do living[ARGV[i]] = true end
+  return function(runner) return not living[runner] end
 end
 
 -- Reading.

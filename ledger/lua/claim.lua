@@ -1,24 +1,30 @@
--- Give a worker the best queued job that fits it: highest priority, then the owner with the fewest running, then the
--- oldest. Looks at the heads of the queues only.
+-- Give a runner the best queued job that fits its worker: highest priority, then the owner with the fewest running, then
+-- the oldest. Looks at the heads of the queues only. A runner that claims holds nothing: what the ledger thinks it does
+-- is from a run it broke off, and ends.
 --   KEYS  1 prefix
---   ARGV  1 claim id (one per call)   2 worker   3 bell   4 lease_ms   5 number of device classes   then these classes,
---         then the worker's devices
+--   ARGV  1 claim id (one per call)   2 worker   3 runner   4 lease_ms   5 detail and 6 error (JSON) of a run broken off
+--         7 number of device classes   then these classes, then the worker's devices
 --   ->    {'ok', job id, token, attempt, device, spec, checkpoint} | {'nothing_fits'} | {'no_free_device'}
 --         event: running
-local claim_id, worker, bell, lease_ms, class_count = unpack(ARGV, 1, 5)
+local claim_id, worker, runner, lease_ms, detail, error, class_count = unpack(ARGV, 1, 7)
+-- a claim's answer is kept for its repetition for longer than any client goes on repeating it
+local CLAIM_KEPT_MS = 3600000
 
 local function answer(id, token, device)
-  local spec, checkpoint, spent = get(id, 'spec', 'checkpoint', 'spent')
-  return {'ok', id, token, integer(spent + 1), device, spec, checkpoint or ''}
+  local spec, checkpoint, attempt = get(id, 'spec', 'checkpoint', 'run:' .. token .. ':attempt')
+  return {'ok', id, token, attempt, device, spec, checkpoint or ''}
 end
 
 local repeated = redis.call('HMGET', key('claim', claim_id), 'id', 'token', 'device')
 if repeated[1] then return answer(unpack(repeated)) end
 
+local now = now_ms()
+clear_devices(worker, function(holding) return holding == runner end, detail, error, now)
+
 local takes = {}
-for i = 6, 5 + class_count do takes[ARGV[i]] = true end
+for i = 8, 7 + class_count do takes[ARGV[i]] = true end
 local device, free = nil, 0
-for i = 6 + class_count, #ARGV do
+for i = 8 + class_count, #ARGV do
   if redis.call('HEXISTS', key('devices', worker), ARGV[i]) == 0 then
     device = device or ARGV[i]
     free = free + 1
@@ -47,20 +53,19 @@ for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
 end
 if not best then return {'nothing_fits'} end
 
-local id, now = best.id, now_ms()
+local id = best.id
 dequeue(id)
 move(id, 'claim')
 local token = integer(redis.call('HINCRBY', key('job', id), 'token', 1))
 local run = 'run:' .. token .. ':'
-redis.call('HSET', key('job', id), 'worker', worker, 'device', device, 'bell', bell, 'sequence', 0,
+redis.call('HSET', key('job', id), 'worker', worker, 'device', device, 'sequence', 0,
   run .. 'attempt', integer(get(id, 'spent') + 1), run .. 'worker', worker, run .. 'device', device,
   run .. 'started_ms', integer(now))
 redis.call('HSETNX', key('job', id), 'started_ms', integer(now))
 redis.call('ZADD', key('leases'), integer(now + lease_ms), id)
-redis.call('HSET', key('bells'), worker .. ' ' .. bell, id)
-redis.call('HSET', key('devices', worker), device, id .. ' ' .. token)
+redis.call('HSET', key('devices', worker), device, id .. ' ' .. token .. ' ' .. runner)
 redis.call('HINCRBY', key('running'), best.owner, 1)
 redis.call('HSET', key('claim', claim_id), 'id', id, 'token', token, 'device', device)
-redis.call('PEXPIRE', key('claim', claim_id), lease_ms)
+redis.call('PEXPIRE', key('claim', claim_id), CLAIM_KEPT_MS)
 note(id, 'running', now, 'token', token, 'worker', worker, 'device', device)
 return answer(id, token, device)

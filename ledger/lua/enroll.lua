@@ -1,18 +1,17 @@
--- A worker starts. Its processes live and die together, so runs under its name are from before and over.
+-- A worker starts, or finds that the ledger has forgotten it. It takes the name over from whoever had it, and runs of
+-- runners that do not live under it any more end.
 --   KEYS  1 prefix
---   ARGV  1 worker   2 device classes, comma separated   3 devices, comma separated   4 detail   5 error (JSON)
+--   ARGV  1 worker   2 incarnation (one per start)   3 device classes and 4 devices, comma separated
+--         5 detail and 6 error (JSON) of runs that end   then the runners that live
 --   ->    {'ok', job id, status, ...}   the runs that were ended              event: their new status
-local worker, classes, devices, detail, error = unpack(ARGV)
+local worker, incarnation, classes, devices, detail, error = unpack(ARGV, 1, 6)
 local now = now_ms()
-local ended = {'ok'}
-for _, held in ipairs(redis.call('HVALS', key('devices', worker))) do
-  local id, token = string.match(held, '^(%S+) (%S+)$')
-  if holds_lease(id, token) then
-    ended[#ended + 1] = id
-    ended[#ended + 1] = lose_run(id, detail, error, now)
-  end
+-- workers long gone are forgotten, so that names that never come back do not pile up
+for _, old in ipairs(redis.call('ZRANGE', key('workers'), '-inf', integer(now - WORKER_FORGOTTEN_MS), 'BYSCORE')) do
+  redis.call('ZREM', key('workers'), old)
+  redis.call('DEL', key('worker', old), key('devices', old))
 end
-redis.call('DEL', key('devices', worker))
-redis.call('HSET', key('worker', worker), 'classes', classes, 'devices', devices, 'since_ms', integer(now))
+redis.call('HSET', key('worker', worker), 'incarnation', incarnation, 'classes', classes, 'devices', devices,
+  'since_ms', integer(now))
 redis.call('ZADD', key('workers'), integer(now), worker)
-return ended
+return {'ok', unpack(clear_devices(worker, not_among_arguments(7), detail, error, now))}

@@ -24,6 +24,8 @@ from lowland.spec.sam import Sam, SamSpec
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 MAX_TAGS: Final = 32
+#: Priorities go from the negative of it to it.
+TOP_PRIORITY: Final = 100
 
 
 class Ema(SpecModel):
@@ -140,7 +142,7 @@ class JobSpec(SpecModel):
     """Flatness measurements at the end."""
     resources: Resources = Resources()
     """What the job needs of a machine."""
-    priority: int = Field(default=0, ge=-100, le=100)
+    priority: int = Field(default=0, ge=-TOP_PRIORITY, le=TOP_PRIORITY)
     """Higher is claimed first."""
     timeout_s: float | None = Field(default=None, gt=0)
     """Longest duration of one attempt; past it the job fails."""

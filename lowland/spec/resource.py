@@ -7,7 +7,7 @@ from pydantic import Field
 
 from lowland.spec.base import ResourceModel
 from lowland.spec.job import JobSpec
-from lowland.spec.states import Status
+from lowland.spec.states import Outcome, Status
 
 
 class Objective(ResourceModel):
@@ -77,7 +77,7 @@ class Attempt(ResourceModel):
     """When it was claimed."""
     ended_at: datetime | None
     """When it ended; null while it runs."""
-    outcome: Literal["succeeded", "failed", "cancelled", "put_back", "lost"] | None
+    outcome: Outcome | None
     """How it ended: put back by a worker that shut down, lost with its engine or worker; null while it runs."""
     detail: str | None
     """What is known about a bad end."""

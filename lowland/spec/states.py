@@ -10,7 +10,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 
 class Status(StrEnum):
@@ -38,6 +38,9 @@ class Event(StrEnum):
     FAIL = "fail"
     CANCEL = "cancel"
 
+
+Outcome = Literal["succeeded", "failed", "cancelled", "put_back", "lost"]
+"""How a run ends: put back by a worker that shut down, lost with its engine, runner or worker."""
 
 TERMINAL: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 

@@ -1,7 +1,6 @@
 """The real app on a real Valkey, a client that holds every answer against the OpenAPI document, and a worker's hand."""
 
 import json
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api import ApiSettings, create_app
-from ledger import Failure, Keys, Lease, Ledger, transitions
+from ledger import Keys, Lease, Ledger, transitions
+from lowland.spec.states import Outcome
 from tests.api.answers import assert_declared
-
-FAILURE = Failure(type="engine-died", title="The engine died", detail="signal 9")
+from tests.ledger import playing
 
 
 @pytest.fixture
@@ -47,23 +46,16 @@ class Worker:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        ledger.run(transitions.enroll(worker="w1", classes=["any", "cpu"], devices=["cpu:0"], failure=FAILURE))
+        playing.enroll(ledger)
 
     def claim(self) -> Lease:
-        lease = self._ledger.run(
-            transitions.claim(
-                secrets.token_hex(8), worker="w1", bell="b1", lease_ms=60_000, classes=["any"], devices=["cpu:0"]
-            )
-        )
-        assert lease is not None
-        return lease
+        return playing.claimed(self._ledger)
 
     def report(self, lease: Lease, sequence: int, **fields: str) -> None:
         self._ledger.run(transitions.report(lease, sequence, lease_ms=60_000, fields=fields))
 
-    def settle(self, lease: Lease, outcome: transitions.Outcome) -> None:
-        failure = FAILURE if outcome == "failed" else None
-        self._ledger.run(transitions.settle(lease, outcome, failure=failure))
+    def settle(self, lease: Lease, outcome: Outcome) -> None:
+        playing.settle(self._ledger, lease, outcome)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_a_failed_job_says_why(http: httpx2.Client, worker: Worker) -> None:
     assert job["error"] == {
         "type": "engine-died",
         "title": "The engine died",
-        "detail": "signal 9",
+        "detail": "it was killed",
         "at": job["finished_at"],
     }
 

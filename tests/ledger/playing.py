@@ -5,10 +5,11 @@ from typing import Any
 
 import uuid_utils
 
-from ledger import Failure, Lease, Ledger, reads, transitions
-from ledger.transitions import Outcome
+from ledger import Failure, Lease, Ledger, Presence, reads, transitions
+from ledger.transitions import Ended
 from lowland.spec import JobSpec, Status
 from lowland.spec.resource import Job
+from lowland.spec.states import Outcome
 
 SPEC_JOB = JobSpec.parse({"dataset": "digits"})
 LOST = Failure(type="engine-died", title="The engine died", detail="it was killed")
@@ -25,7 +26,7 @@ def claim(
     ledger: Ledger,
     *,
     worker: str = "w1",
-    bell: str = "bell",
+    runner: str = "r1",
     lease_ms: int = 60_000,
     classes: tuple[str, ...] = ("any", "cpu"),
     devices: tuple[str, ...] = ("cpu:0",),
@@ -36,10 +37,11 @@ def claim(
         transitions.claim(
             claim_id or str(uuid.uuid4()),
             worker=worker,
-            bell=bell,
+            runner=runner,
             lease_ms=lease_ms,
             classes=classes,
             devices=devices,
+            failure=LOST,
         )
     )
 
@@ -49,6 +51,20 @@ def claimed(ledger: Ledger, **options: Any) -> Lease:
     lease = claim(ledger, **options)
     assert lease is not None
     return lease
+
+
+def enroll(
+    ledger: Ledger, worker: str = "w1", *, incarnation: str = "i1", runners: tuple[str, ...] = ()
+) -> list[Ended]:
+    """Enroll a worker with one CPU slot."""
+    presence = Presence(worker=worker, incarnation=incarnation, runners=runners)
+    return ledger.run(transitions.enroll(presence, classes=["any", "cpu"], devices=["cpu:0"], failure=LOST))
+
+
+def beat(ledger: Ledger, worker: str = "w1", *, incarnation: str = "i1", runners: tuple[str, ...] = ()) -> list[Ended]:
+    """Let an enrolled worker's heart beat."""
+    presence = Presence(worker=worker, incarnation=incarnation, runners=runners)
+    return ledger.run(transitions.heartbeat(presence, failure=LOST))
 
 
 def settle(ledger: Ledger, lease: Lease, outcome: Outcome) -> Status:

@@ -3,7 +3,7 @@
 import pytest
 
 from ledger import Ledger, transitions
-from tests.ledger.playing import LOST, claim, claimed, job, settle, submit
+from tests.ledger.playing import LOST, claim, claimed, enroll, job, settle, submit
 
 
 def test_nothing_is_claimed_from_an_empty_ledger(ledger: Ledger) -> None:
@@ -57,19 +57,19 @@ def test_a_machine_runs_as_many_jobs_as_it_has_devices(ledger: Ledger) -> None:
         submit(ledger)
     both = ("cpu:0", "cpu:1")
 
-    leases = [claimed(ledger, devices=both), claimed(ledger, devices=both)]
+    leases = [claimed(ledger, runner=runner, devices=both) for runner in ("r1", "r2")]
 
     assert [lease.device for lease in leases] == ["cpu:0", "cpu:1"]
-    assert claim(ledger, devices=both) is None
+    assert claim(ledger, runner="r3", devices=both) is None
     settle(ledger, leases[0], "succeeded")
-    assert claimed(ledger, devices=both).device == "cpu:0"
+    assert claimed(ledger, runner="r3", devices=both).device == "cpu:0"
 
 
 def test_a_job_is_claimed_once_however_often_the_bell_rings(ledger: Ledger) -> None:
     job_id = submit(ledger)
 
-    assert claimed(ledger, worker="w1", bell="b").job_id == job_id
-    assert claim(ledger, worker="w2", bell="b") is None
+    assert claimed(ledger, worker="w1").job_id == job_id
+    assert claim(ledger, worker="w2") is None
 
 
 def test_a_lost_run_is_an_attempt_and_the_job_runs_again(ledger: Ledger) -> None:
@@ -117,7 +117,7 @@ def test_a_queued_job_tells_its_place_and_what_it_waits_for(ledger: Ledger) -> N
         (3, "no live worker offers any device"),
     ]
 
-    ledger.run(transitions.enroll(worker="w1", classes=["any", "cpu"], devices=["cpu:0"], failure=LOST))
+    enroll(ledger)
 
     reasons = [job(ledger, job_id).queue for job_id in (first, second, third)]
     assert [place.reason for place in reasons if place] == [
@@ -125,3 +125,23 @@ def test_a_queued_job_tells_its_place_and_what_it_waits_for(ledger: Ledger) -> N
         "1 job is ahead",
         "2 jobs are ahead",
     ]
+
+
+def test_a_claim_whose_answer_was_lost_is_answered_again_also_much_later(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    submit(ledger)
+    lease = claimed(ledger, claim_id="c1", lease_ms=1)
+    ledger.run(transitions.renew(lease, lease_ms=60_000))
+
+    assert claimed(ledger, claim_id="c1", lease_ms=1) == lease
+    assert lease.job_id == job_id
+
+
+def test_a_runner_that_claims_holds_nothing_from_before(ledger: Ledger) -> None:
+    """It broke off, or never heard that its claim was granted: the device is free, and the job runs again."""
+    job_id = submit(ledger)
+    claimed(ledger, runner="r1")
+
+    again = claimed(ledger, runner="r1")
+
+    assert (again.job_id, again.attempt) == (job_id, 2)

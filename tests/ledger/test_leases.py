@@ -2,9 +2,9 @@
 
 import pytest
 
-from ledger import LeaseLost, Ledger, reads, transitions
+from ledger import Displaced, LeaseLost, Ledger, NotEnrolled, Presence, reads, transitions
 from lowland.spec import Status
-from tests.ledger.playing import LOST, claim, claimed, job, settle, submit
+from tests.ledger.playing import LOST, beat, claim, claimed, enroll, job, settle, submit
 from tests.waiting import until
 
 
@@ -18,7 +18,7 @@ def expired(ledger: Ledger) -> list[transitions.Ended]:
 
 def test_a_lease_that_is_renewed_does_not_expire(ledger: Ledger) -> None:
     submit(ledger)
-    lease = claimed(ledger, lease_ms=1)
+    lease = claimed(ledger, lease_ms=0)
 
     ledger.run(transitions.renew(lease, lease_ms=60_000))
 
@@ -27,7 +27,7 @@ def test_a_lease_that_is_renewed_does_not_expire(ledger: Ledger) -> None:
 
 def test_a_lease_that_ran_out_ends_the_run_as_lost(ledger: Ledger) -> None:
     job_id = submit(ledger)
-    claimed(ledger, lease_ms=1)
+    claimed(ledger, lease_ms=0)
 
     assert expired(ledger) == [transitions.Ended(job_id, Status.QUEUED)]
     assert job(ledger, job_id).attempts[0].outcome == "lost"
@@ -35,8 +35,7 @@ def test_a_lease_that_ran_out_ends_the_run_as_lost(ledger: Ledger) -> None:
 
 def test_a_late_renewal_is_good_until_the_keeper_has_expired_the_lease(ledger: Ledger) -> None:
     submit(ledger)
-    lease = claimed(ledger, lease_ms=1)
-    until(lambda: ledger.run(reads.overview()), "a millisecond passes")
+    lease = claimed(ledger, lease_ms=0)
 
     ledger.run(transitions.renew(lease, lease_ms=60_000))
 
@@ -45,7 +44,7 @@ def test_a_late_renewal_is_good_until_the_keeper_has_expired_the_lease(ledger: L
 
 def test_a_wish_is_fulfilled_when_the_lease_runs_out(ledger: Ledger) -> None:
     job_id = submit(ledger)
-    claimed(ledger, lease_ms=1)
+    claimed(ledger, lease_ms=0)
     ledger.run(transitions.cancel(job_id))
 
     assert expired(ledger) == [transitions.Ended(job_id, Status.CANCELLED)]
@@ -53,9 +52,9 @@ def test_a_wish_is_fulfilled_when_the_lease_runs_out(ledger: Ledger) -> None:
 
 def test_a_worker_that_lost_its_lease_can_write_nothing(ledger: Ledger) -> None:
     job_id = submit(ledger)
-    stale = claimed(ledger, worker="w1", lease_ms=1)
+    stale = claimed(ledger, worker="w1", lease_ms=0)
     expired(ledger)
-    claimed(ledger, worker="w2")
+    claimed(ledger, worker="w2", runner="r2")
     before = job(ledger, job_id)
 
     with pytest.raises(LeaseLost):
@@ -71,7 +70,7 @@ def test_a_stale_worker_learns_that_its_lease_is_lost_also_when_it_settles_with_
     ledger: Ledger,
 ) -> None:
     submit(ledger)
-    stale = claimed(ledger, lease_ms=1)
+    stale = claimed(ledger, lease_ms=0)
     expired(ledger)
 
     with pytest.raises(LeaseLost):
@@ -80,12 +79,12 @@ def test_a_stale_worker_learns_that_its_lease_is_lost_also_when_it_settles_with_
 
 def test_the_device_of_an_expired_run_stays_taken_until_its_machine_frees_it(ledger: Ledger) -> None:
     submit(ledger)
-    stale = claimed(ledger, lease_ms=1)
+    stale = claimed(ledger, lease_ms=0)
     expired(ledger)
 
-    assert claim(ledger) is None
+    assert claim(ledger, runner="r2") is None
     ledger.run(transitions.vacate(stale))
-    assert claimed(ledger).attempt == 2
+    assert claimed(ledger, runner="r2").attempt == 2
 
 
 def test_a_late_vacate_does_not_free_a_device_that_is_in_use_again(ledger: Ledger) -> None:
@@ -93,44 +92,77 @@ def test_a_late_vacate_does_not_free_a_device_that_is_in_use_again(ledger: Ledge
     submit(ledger)
     first = claimed(ledger)
     settle(ledger, first, "succeeded")
-    claimed(ledger)
+    claimed(ledger, runner="r2")
 
     ledger.run(transitions.vacate(first))
 
-    assert claim(ledger) is None
+    assert claim(ledger, runner="r3") is None
 
 
-def test_the_run_of_a_dead_runner_is_ended_by_its_worker_and_bell(ledger: Ledger) -> None:
+def test_the_run_of_a_dead_runner_is_ended_by_the_next_beat_of_its_worker(ledger: Ledger) -> None:
     job_id = submit(ledger)
-    claimed(ledger, worker="w1", bell="b7")
+    enroll(ledger)
+    claimed(ledger, runner="r1")
 
-    assert ledger.run(transitions.abandon(worker="w1", bell="b8", failure=LOST)) is None
-    assert ledger.run(transitions.abandon(worker="w2", bell="b7", failure=LOST)) is None
-    ended = ledger.run(transitions.abandon(worker="w1", bell="b7", failure=LOST))
+    assert beat(ledger, runners=("r1", "r2")) == []
+    assert beat(ledger, runners=("r2",)) == [transitions.Ended(job_id, Status.QUEUED)]
 
-    assert ended == transitions.Ended(job_id, Status.QUEUED)
-    assert claimed(ledger).attempt == 2
+    assert claimed(ledger, runner="r2").attempt == 2
+
+
+def test_the_device_of_a_dead_runner_is_freed_also_when_its_lease_had_run_out_before(ledger: Ledger) -> None:
+    submit(ledger)
+    enroll(ledger)
+    claimed(ledger, runner="r1", lease_ms=0)
+    expired(ledger)
+    assert claim(ledger, runner="r2") is None
+
+    assert beat(ledger, runners=("r2",)) == []
+
+    assert claimed(ledger, runner="r2").attempt == 2
 
 
 def test_a_worker_that_starts_anew_ends_the_runs_of_the_former_one(ledger: Ledger) -> None:
     job_id = submit(ledger)
     other = submit(ledger)
-    claimed(ledger, worker="w1")
-    claimed(ledger, worker="w2")
+    claimed(ledger, worker="w1", runner="old")
+    claimed(ledger, worker="w2", runner="its own")
 
-    ended = ledger.run(transitions.enroll(worker="w1", classes=["any"], devices=["cpu:0"], failure=LOST))
+    ended = enroll(ledger, "w1", incarnation="i2")
 
     assert ended == [transitions.Ended(job_id, Status.QUEUED)]
     assert job(ledger, other).status == Status.RUNNING
-    assert claimed(ledger, worker="w1").job_id == job_id
+    assert claimed(ledger, worker="w1", runner="new").job_id == job_id
+
+
+def test_a_worker_that_enrolls_again_ends_no_run_of_its_living_runners(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    enroll(ledger, runners=("r1",))
+    claimed(ledger, runner="r1")
+
+    assert enroll(ledger, runners=("r1",)) == []
+
+    assert job(ledger, job_id).status == Status.RUNNING
 
 
 def test_an_unknown_worker_is_told_to_enroll(ledger: Ledger) -> None:
-    assert not ledger.run(transitions.heartbeat("w1"))
-    ledger.run(transitions.enroll(worker="w1", classes=["any"], devices=["cpu:0"], failure=LOST))
-    assert ledger.run(transitions.heartbeat("w1"))
+    with pytest.raises(NotEnrolled):
+        beat(ledger)
+
+    enroll(ledger)
+
+    assert beat(ledger) == []
     assert ledger.run(reads.overview()).live_workers == 1
 
-    ledger.run(transitions.leave("w1"))
 
+def test_a_worker_whose_name_was_taken_is_told_so_and_cannot_sign_the_other_one_off(ledger: Ledger) -> None:
+    enroll(ledger, incarnation="i1")
+    enroll(ledger, incarnation="i2")
+
+    with pytest.raises(Displaced, match="another worker has taken the name w1"):
+        beat(ledger, incarnation="i1")
+    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i1", runners=())))
+    assert ledger.run(reads.overview()).live_workers == 1
+
+    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i2", runners=())))
     assert ledger.run(reads.overview()).live_workers == 0

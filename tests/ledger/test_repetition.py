@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 import redis
 
-from ledger import Call, Keys, Lease, Ledger, reads, transitions
+from ledger import Call, Keys, Lease, Ledger, Presence, reads, transitions
 from ledger.scripts import script_names
 from lowland.spec import JobSpec
-from tests.ledger.playing import LOST, claimed, submit
+from tests.ledger.playing import LOST, claimed, enroll, submit
 
 SPEC = JobSpec.parse({"dataset": "digits"})
 
 
 def running(ledger: Ledger) -> Lease:
     submit(ledger)
-    return claimed(ledger, worker="w1", bell="b1")
+    return claimed(ledger, worker="w1", runner="r1")
 
 
 def lapsed(ledger: Ledger) -> Lease:
@@ -33,32 +33,43 @@ def after(_: object, call: Call[Any]) -> Call[Any]:
     return call
 
 
+W1 = Presence(worker="w1", incarnation="i1", runners=())
+
 CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "submit": lambda ledger: transitions.submit("job-1", SPEC, owner="ada"),
     "claim": lambda ledger: after(
         submit(ledger),
-        transitions.claim("c1", worker="w1", bell="b1", lease_ms=60_000, classes=["any"], devices=["cpu:0", "cpu:1"]),
+        transitions.claim(
+            "c1",
+            worker="w1",
+            runner="r1",
+            lease_ms=60_000,
+            classes=["any"],
+            devices=["cpu:0", "cpu:1"],
+            failure=LOST,
+        ),
     ),
     "renew": lambda ledger: transitions.renew(running(ledger), lease_ms=60_000),
     "report": lambda ledger: report(running(ledger)),
     "settle": lambda ledger: transitions.settle(running(ledger), "lost", failure=LOST),
-    "abandon": lambda ledger: after(running(ledger), transitions.abandon(worker="w1", bell="b1", failure=LOST)),
     "vacate": lambda ledger: transitions.vacate(running(ledger)),
     "expire": lambda ledger: after(lapsed(ledger), transitions.expire(failure=LOST)),
     "cancel": lambda ledger: transitions.cancel(running(ledger).job_id),
     "enroll": lambda ledger: after(
-        running(ledger), transitions.enroll(worker="w1", classes=["any"], devices=["cpu:0"], failure=LOST)
+        running(ledger), transitions.enroll(W1, classes=["any"], devices=["cpu:0"], failure=LOST)
     ),
-    "heartbeat": lambda ledger: transitions.heartbeat("w1"),
-    "leave": lambda ledger: transitions.leave("w1"),
+    "heartbeat": lambda ledger: after(
+        (running(ledger), enroll(ledger, runners=("r1",))), transitions.heartbeat(W1, failure=LOST)
+    ),
+    "leave": lambda ledger: after(enroll(ledger), transitions.leave(W1)),
     "get": lambda ledger: reads.get_job(submit(ledger)),
     "list": lambda ledger: after(submit(ledger), reads.list_jobs(limit=5)),
     "overview": lambda ledger: reads.overview(),
     "backlog": lambda ledger: after(submit(ledger), reads.backlog()),
 }
 
-#: Calls whose answer says what this very execution did; the state is the same all the same.
-ONCE = {"abandon", "expire", "enroll"}
+#: Calls whose answer says what this very execution ended; the state is the same all the same.
+ONCE = {"expire", "enroll", "heartbeat"}
 
 
 def dump(url: str, keys: Keys) -> dict[str, object]:

@@ -6,6 +6,7 @@ import pytest
 
 from ledger import EventRefused, LeaseLost, Ledger, transitions
 from lowland.spec import TRANSITIONS, Event, Status
+from lowland.spec.states import Outcome
 from tests.ledger.playing import SPEC_JOB, claim, claimed, job, settle, submit
 
 
@@ -48,11 +49,11 @@ INTO: dict[Status, Callable[[Ledger], str]] = {
 
 
 def a_worker_claims(ledger: Ledger, job_id: str) -> bool:
-    lease = claim(ledger, worker="w2")
+    lease = claim(ledger, worker="w2", runner="r2")
     return lease is not None and lease.job_id == job_id
 
 
-def its_worker_settles(outcome: transitions.Outcome) -> Callable[[Ledger, str], bool]:
+def its_worker_settles(outcome: Outcome) -> Callable[[Ledger, str], bool]:
     def fire(ledger: Ledger, job_id: str) -> bool:
         token = len(job(ledger, job_id).attempts) or 1
         lease = transitions.Lease(
@@ -116,7 +117,8 @@ def test_a_running_job_is_cancelled_by_its_worker_once_that_was_asked_for(ledger
     submit(ledger)
     lease = claimed(ledger)
 
-    assert ledger.run(transitions.cancel(lease.job_id)) == Status.RUNNING
+    asked = ledger.run(transitions.cancel(lease.job_id))
+    assert (asked.status, asked.requested) == (Status.RUNNING, "cancel")
     assert ledger.run(transitions.renew(lease, lease_ms=1000)) == "cancel"
     assert settle(ledger, lease, "cancelled") == Status.CANCELLED
     assert job(ledger, lease.job_id).requested is None

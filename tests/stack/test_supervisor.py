@@ -67,8 +67,8 @@ def test_children_stop_in_the_reverse_order_and_the_foundation_when_all_are_gone
 ) -> None:
     stubborn = "trap 'sleep 0.4; echo gone; exit' TERM; echo up; while :; do sleep 0.05; done"
     supervisor.add(_script(stubborn, name="base", foundation=True))
-    supervisor.add(_script(stubborn, name="middle", patience_s=0.1))
-    supervisor.add(_script(stubborn, name="top", patience_s=0.1))
+    supervisor.add(_script(stubborn, name="middle", patience_s=10.0))
+    supervisor.add(_script(stubborn, name="top", patience_s=10.0))
     until(lambda: said.read_text().count("up") == 3, "all are up")
 
     supervisor.stop(at_once=lambda: False)

@@ -1,5 +1,6 @@
 """Programs in the engine's place: shell scripts that report, crash, hang, flood or talk nonsense."""
 
+import hashlib
 from pathlib import Path
 
 from lowland.spec.reports import (
@@ -23,7 +24,10 @@ ADVANCED = Advanced(
     progress=Progress(epoch=1, epochs=2, step=5, steps=10, fraction=0.5, eta_s=1.0, samples_per_s=100.0)
 )
 EPOCH = EpochEnded(epoch=1, step=5, metrics={"train_loss": 0.5}, objective=OBJECTIVE, accuracy=0.75, best_accuracy=0.75)
-CHECKPOINT = CheckpointWritten(name="last.pt", size_bytes=5, sha256="0" * 64, epoch=1, step=5)
+#: Of a file that holds 12345.
+CHECKPOINT = CheckpointWritten(
+    name="last.pt", size_bytes=5, sha256=hashlib.sha256(b"12345").hexdigest(), epoch=1, step=5
+)
 ARTIFACT = ArtifactWritten(name="model.safetensors", size_bytes=5, sha256="0" * 64, media_type="application/x-test")
 FINISHED = Finished(
     objective=OBJECTIVE, accuracy=0.75, best_accuracy=0.75, test_accuracy=0.7, metrics={"test_loss": 0.6}

@@ -21,7 +21,7 @@ from lowland.spec import JobSpec
 from pathlib import Path
 from worker.engines import Work, fork_engine
 
-def look(spec, *, out, reports, resume):
+def look(spec, *, out, reports, resume, keep_all):
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1)]
     (out / "seen").write_text(json.dumps({
         "fds": sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")),

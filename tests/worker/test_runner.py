@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ledger import Keys, Ledger, reads, transitions
+from ledger import Keys, Lease, Ledger, reads, transitions
 from lowland.spec import Status
 from lowland.spec.resource import Artifact, Job
 from tests.conftest import Valkey
-from tests.ledger.playing import LOST, claim, submit
+from tests.ledger.playing import LOST, SPEC_JOB, claim, submit
 from tests.waiting import until
 from tests.worker.engines import (
     ADVANCED,
@@ -28,6 +28,7 @@ from tests.worker.engines import (
     say,
     shell_engine,
 )
+from worker.engines import Work, fork_engine, program_engine
 from worker.runner import Runner
 from worker.settings import WorkerSettings
 
@@ -46,13 +47,13 @@ class Played:
     """A runner, the job it runs, and the ledger both live in."""
 
     def __init__(self, settings: WorkerSettings, ledger: Ledger, script: str) -> None:
-        self.runner = Runner(settings, "w1", shell_engine(script))
+        self.runner = Runner(settings, "w1", "r1", shell_engine(script))
         self.ledger = ledger
         self.folder = settings.artifact_dir
 
     def answer(self) -> Job:
         """Answer one bell, then look at the only job."""
-        self.runner.answer("bell-1")
+        self.runner.answer()
         return self.job()
 
     def job(self) -> Job:
@@ -60,12 +61,17 @@ class Played:
 
     def answering(self) -> threading.Thread:
         """Answer one bell beside the test."""
-        thread = threading.Thread(target=self.runner.answer, args=("bell-1",), daemon=True)
+        thread = threading.Thread(target=self.runner.answer, daemon=True)
         thread.start()
         return thread
 
 
 Play = Callable[[str], Played]
+
+
+def descriptors() -> int:
+    """How many descriptors this process holds."""
+    return psutil.Process().num_fds()
 
 
 @pytest.fixture
@@ -79,6 +85,12 @@ def engine_pid(played: Played) -> int:
     return int(until(lambda: read(played.folder / "jobs" / job_id / "1" / "pid").strip(), "the engine runs"))
 
 
+def lease_of(played: Played) -> Lease:
+    """The lease of the only job's first run."""
+    job = played.job()
+    return Lease(job_id=job.id, token=1, attempt=1, worker="w1", device="cpu:0", spec=job.spec, checkpoint=None)
+
+
 def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
@@ -89,7 +101,7 @@ def test_an_engine_that_is_a_program_of_its_own_keeps_the_same_contract(
     submit(ledger, dataset={"name": "digits", "limit": 100}, model={"name": "mlp", "width": 8}, epochs=1)
     patient = settings.model_copy(update={"engine_start": "subprocess"})
 
-    Runner(patient, "w1").answer("bell-1")
+    Runner(patient, "w1", "r1").answer()
 
     (job,) = ledger.run(reads.list_jobs(limit=1)).jobs
     assert job.status == Status.SUCCEEDED
@@ -98,7 +110,7 @@ def test_an_engine_that_is_a_program_of_its_own_keeps_the_same_contract(
 
 
 def test_a_bell_without_a_job_does_nothing(play: Play, ledger: Ledger) -> None:
-    play("exit 1").runner.answer("bell-1")
+    play("exit 1").runner.answer()
 
     assert ledger.run(reads.list_jobs(limit=1)).jobs == []
 
@@ -226,6 +238,91 @@ def test_a_slow_exit_is_waited_for_and_then_enforced(
     assert job.status == Status.QUEUED
 
 
+def test_an_engine_that_died_is_noticed_though_something_it_started_holds_its_pipe(play: Play, ledger: Ledger) -> None:
+    submit(ledger)
+
+    job = play(say(ADVANCED) + "sleep 600 & exit 3").answer()
+
+    assert job.error is not None
+    assert "ended with exit status 3; after step 5" in job.error.detail
+
+
+def test_a_machine_that_cannot_start_engines_blames_no_job_and_rests(
+    settings: WorkerSettings, ledger: Ledger, tmp_path: Path
+) -> None:
+    submit(ledger, max_attempts=1)
+    (tmp_path / "a file").write_text("where a folder should be")
+    broken = settings.model_copy(update={"artifact_dir": tmp_path / "a file"})
+    runner = Runner(broken, "w1", "r1", shell_engine("exit 0"))
+
+    began_at = time.monotonic()
+    runner.answer()
+
+    assert time.monotonic() - began_at > 1.5
+    (job,) = ledger.run(reads.list_jobs(limit=1)).jobs
+    assert (job.status, [one.outcome for one in job.attempts]) == (Status.QUEUED, ["put_back"])
+    assert job.error is not None
+    assert job.error.type == "engine-not-started"
+
+
+def test_starting_an_engine_in_vain_leaves_no_descriptor_open(settings: WorkerSettings, tmp_path: Path) -> None:
+    spec = SPEC_JOB
+    before = descriptors()
+    for start in (fork_engine, program_engine(lambda work, fd: ["/no/such/program"])):
+        with pytest.raises(OSError, match="No such file"):
+            start(Work(spec=spec, folder=tmp_path / "gone", resume=None, environment={}))
+    with pytest.raises(OSError, match="No such file"):
+        program_engine(lambda work, fd: ["/no/such/program"])(
+            Work(spec=spec, folder=tmp_path, resume=None, environment={})
+        )
+
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_a_checkpoint_that_is_not_what_was_recorded_is_not_used(play: Play, ledger: Ledger, damage: str) -> None:
+    submit(ledger)
+    first = say(CHECKPOINT) + "exit 9"
+    played = play(("printf 54321 > $OUT/last.pt\n" if damage == "damaged" else "") + first)
+    assert played.answer().status == Status.QUEUED
+
+    job = play('[ -z "$RESUME" ] || exit 8\n' + say(FINISHED)).answer()
+
+    assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)
+
+
+def test_a_checkpoint_is_deleted_once_a_later_one_counts(play: Play, ledger: Ledger) -> None:
+    submit(ledger)
+    later = CHECKPOINT.model_copy(update={"name": "later.pt", "step": 6})
+    script = "printf 12345 > $OUT/last.pt; printf 12345 > $OUT/later.pt\n" + say(CHECKPOINT, later, FINISHED)
+    played = play(script)
+
+    job = played.answer()
+
+    folder = played.folder / "jobs" / job.id / "1"
+    assert {path.name for path in folder.glob("*.pt")} == {"later.pt"}
+
+
+def test_an_engine_is_not_called_hung_while_its_pipe_is_not_read(
+    play: Play, ledger: Ledger, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.outbox.MAX_RECORDS", 2)
+    submit(ledger, stall_timeout_s=1.0)
+    many = "".join(say(EPOCH) for _ in range(6))
+    played = play("echo $$ > $OUT/pid\nsleep 0.3\n" + many + "sleep 0.5\n" + say(FINISHED))
+    thread = played.answering()
+    engine_pid(played)
+
+    valkey.process.send_signal(signal.SIGSTOP)
+    try:
+        thread.join(3)
+    finally:
+        valkey.process.send_signal(signal.SIGCONT)
+    thread.join(10)
+
+    assert played.job().status == Status.SUCCEEDED
+
+
 def test_a_cancelled_job_stops_its_engine(play: Play, ledger: Ledger) -> None:
     job_id = submit(ledger)
     played = play("trap 'exit 75' TERM; echo $$ > $OUT/pid; while :; do sleep 0.01; done")
@@ -289,12 +386,15 @@ def test_a_runner_that_lost_its_lease_kills_its_engine_and_frees_its_device(play
     thread = played.answering()
     pid = engine_pid(played)
 
-    ended = ledger.run(transitions.abandon(worker="w1", bell="bell-1", failure=LOST))
+    def expire() -> list[transitions.Ended]:
+        ledger.run(transitions.renew(lease_of(played), lease_ms=0))
+        return ledger.run(transitions.expire(failure=LOST))
 
-    assert ended is not None
+    assert until(expire, "the lease expires", poll_s=0)
+
     thread.join(10)
     assert not alive(pid)
-    assert claim(ledger) is not None
+    assert claim(ledger, runner="r2") is not None
 
 
 def test_the_lease_is_renewed_while_an_engine_is_silent(play: Play, ledger: Ledger) -> None:
@@ -308,6 +408,24 @@ def test_the_lease_is_renewed_while_an_engine_is_silent(play: Play, ledger: Ledg
         thread.join(0.1)
 
     assert played.job().status == Status.SUCCEEDED
+
+
+def test_a_claim_whose_answer_is_late_is_asked_for_again_and_not_lost(
+    play: Play, ledger: Ledger, valkey: Valkey
+) -> None:
+    submit(ledger, max_attempts=1)
+    played = play(say(FINISHED))
+
+    valkey.process.send_signal(signal.SIGSTOP)
+    try:
+        thread = played.answering()
+        thread.join(1.5)
+    finally:
+        valkey.process.send_signal(signal.SIGCONT)
+    thread.join(10)
+
+    job = played.job()
+    assert (job.status, [one.outcome for one in job.attempts]) == (Status.SUCCEEDED, ["succeeded"])
 
 
 def test_reports_made_while_redis_was_away_are_all_recorded(play: Play, ledger: Ledger, valkey: Valkey) -> None:

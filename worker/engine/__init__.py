@@ -25,7 +25,9 @@ def preload() -> None:
     import worker.engine.program  # noqa: F401, PLC0415  heavy: that is the point
 
 
-def run(spec: JobSpec, *, out: Path, reports: BinaryIO | int, resume: Path | None = None) -> int:
+def run(
+    spec: JobSpec, *, out: Path, reports: BinaryIO | int, resume: Path | None = None, keep_all: bool = False
+) -> int:
     """Train one spec in this process.
 
     Args:
@@ -33,6 +35,7 @@ def run(spec: JobSpec, *, out: Path, reports: BinaryIO | int, resume: Path | Non
         out: the folder for checkpoints and artifacts; made where it is missing.
         reports: where the JSON lines go, a binary file or a descriptor; it stays open.
         resume: a checkpoint to go on from, in whatever folder; it is only read.
+        keep_all: leave every checkpoint to whoever reads the reports, instead of keeping the last two.
 
     Returns:
         The exit status: 0, `EXIT_STOPPED` or 1. Nothing is raised: an error has been reported and its traceback
@@ -41,4 +44,4 @@ def run(spec: JobSpec, *, out: Path, reports: BinaryIO | int, resume: Path | Non
     preload()
     from worker.engine.program import run_spec  # noqa: PLC0415  heavy
 
-    return run_spec(lambda: spec, out=out, reports=reports, resume=resume)
+    return run_spec(lambda: spec, out=out, reports=reports, resume=resume, keep_all=keep_all)

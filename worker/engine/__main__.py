@@ -20,7 +20,13 @@ def main() -> int:
     preload()
     from worker.engine.program import read_spec, run_spec  # noqa: PLC0415
 
-    return run_spec(lambda: read_spec(options.spec), out=options.out, reports=reports, resume=options.resume)
+    return run_spec(
+        lambda: read_spec(options.spec),
+        out=options.out,
+        reports=reports,
+        resume=options.resume,
+        keep_all=options.keep_all,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--report-fd", type=int, metavar="N", help="descriptor for the reports (default: standard output)"
     )
+    parser.add_argument("--keep-all", action="store_true", help="keep every checkpoint, not only the last two")
     return parser
 
 

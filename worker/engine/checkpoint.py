@@ -9,8 +9,8 @@ A checkpoint is one file that `torch.load(weights_only=True)` reads:
     optimizer   state_dict of the SAM optimizer, its base optimizer's included
     state       step, epochs, sums of the epoch under way, history, selected weights
 
-Each has a name of its own, so that a later one never overwrites one that somebody has been told of. The last two that
-this run has written are kept: the latest report of a checkpoint may not have been recorded yet.
+Each has a name of its own, so that a later one never overwrites one that somebody has been told of. Whoever keeps
+records of them deletes them too; without anybody the last two are kept.
 """
 
 import io
@@ -24,7 +24,7 @@ import torch
 
 from lowland.spec.job import JobSpec
 from lowland.spec.reports import CheckpointWritten
-from worker.engine.errors import CheckpointUnusable
+from worker.engine.errors import CheckpointUnreadable, CheckpointUnusable
 from worker.engine.files import write_file
 from worker.engine.reporting import Reporter
 
@@ -43,10 +43,11 @@ _FREE: Final = frozenset(
 class Checkpoints:
     """Writes a run's checkpoints into its folder, when they are due."""
 
-    def __init__(self, folder: Path, spec: JobSpec, reporter: Reporter) -> None:
+    def __init__(self, folder: Path, spec: JobSpec, reporter: Reporter, *, keep_all: bool) -> None:
         self._folder = folder
         self._spec = spec
         self._reporter = reporter
+        self._keep_all = keep_all
         self._names: list[str] = []
         self._written_at = time.monotonic()
 
@@ -88,7 +89,7 @@ class Checkpoints:
             )
         )
         self._names.append(name)
-        while len(self._names) > KEPT:
+        while len(self._names) > KEPT and not self._keep_all:
             (self._folder / self._names.pop(0)).unlink(missing_ok=True)
 
 
@@ -96,12 +97,13 @@ def read_checkpoint(path: Path, spec: JobSpec) -> Mapping[str, Any]:
     """Read a checkpoint of this very job.
 
     Raises:
-        CheckpointUnusable: it is missing, damaged, of another format or of another job.
+        CheckpointUnreadable: the file is not there, or the disk does not give it.
+        CheckpointUnusable: it is damaged, of another format or of another job.
     """
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise CheckpointUnusable(path, f"cannot be read ({error.strerror})") from error
+        raise CheckpointUnreadable(path, error) from error
     contents = _decoded(path, raw)
     if contents.get("format") != FORMAT:
         raise CheckpointUnusable(path, f"has format {contents.get('format')!r}; this engine reads {FORMAT}")

@@ -60,24 +60,24 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 @contextmanager
 def computing(device: torch.device, *, deterministic: bool, threads: int | None) -> Iterator[None]:
     """Set torch up for the run, and put back what is not this run's own when it is over."""
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.utils.deterministic.fill_uninitialized_memory,  # pyright: ignore[reportAttributeAccessIssue]: set up by torch at import
-        torch.backends.cudnn.benchmark,
-    )
+    before = {
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "fill": torch.utils.deterministic.fill_uninitialized_memory,  # pyright: ignore[reportAttributeAccessIssue]: set up by torch at import
+        "benchmark": torch.backends.cudnn.benchmark,
+    }
     if threads is not None:
         torch.set_num_threads(threads)
     if deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, and reads this when it is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
-        _set(deterministic, False, not deterministic)
+        _set(deterministic=deterministic, fill=False, benchmark=not deterministic)
         yield
     finally:
-        _set(*before)
+        _set(**before)
 
 
-def _set(deterministic: bool, fill: bool, benchmark: bool) -> None:
+def _set(*, deterministic: bool, fill: bool, benchmark: bool) -> None:
     torch.use_deterministic_algorithms(deterministic)
     # Filling memory that is about to be overwritten helps to find mistakes and costs time; it changes no result.
     torch.utils.deterministic.fill_uninitialized_memory = fill  # pyright: ignore[reportAttributeAccessIssue]: set up by torch at import

@@ -6,6 +6,7 @@ EngineError
   ├ DatasetBroken           the files are there and do not hold what they should
   ├ DatasetTooSmall         nothing is left to train on
   ├ CheckpointUnusable      the checkpoint is damaged, or of another job
+  ├ CheckpointUnreadable    the checkpoint's file is not there, or the disk does not give it (not permanent)
   ├ LossNotFinite           the loss or a gradient became NaN or infinite
   ├ DeviceUnavailable       the machine lacks the device the spec asks for (not permanent)
   └ OutOfMemory             the device's memory did not do (not permanent)
@@ -91,6 +92,18 @@ class CheckpointUnusable(EngineError):
     def __init__(self, path: Path, problem: str) -> None:
         self.path = path
         super().__init__(f"{path.name}: {problem}")
+
+
+class CheckpointUnreadable(EngineError):
+    """The checkpoint's file is not there, or the disk does not give it."""
+
+    type = "checkpoint-unreadable"
+    title = "The checkpoint cannot be read"
+    permanent = False
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        self.path = path
+        super().__init__(f"{path.name}: {cause.strerror}")
 
 
 class LossNotFinite(EngineError):

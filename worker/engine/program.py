@@ -34,12 +34,22 @@ def read_spec(path: Path) -> JobSpec:
         raise SpecUnusable(str(error)) from error
 
 
-def run_spec(read: Callable[[], JobSpec], *, out: Path, reports: BinaryIO | int, resume: Path | None) -> int:
+def run_spec(
+    read: Callable[[], JobSpec], *, out: Path, reports: BinaryIO | int, resume: Path | None, keep_all: bool
+) -> int:
     """Train what `read` gives; return the exit status. Whatever goes wrong has been reported."""
     reporter = Reporter(reports)
     try:
         with stop_on_sigterm() as stop:
-            train(read(), settings=EngineSettings(), out=out, reporter=reporter, resume=resume, stop=stop)
+            train(
+                read(),
+                settings=EngineSettings(),
+                out=out,
+                reporter=reporter,
+                resume=resume,
+                keep_all=keep_all,
+                stop=stop,
+            )
     except Stopped:
         return EXIT_STOPPED
     except Exception as error:  # noqa: BLE001  # the edge

@@ -29,6 +29,7 @@ def train(
     out: Path,
     reporter: Reporter,
     resume: Path | None,
+    keep_all: bool,
     stop: StopFlag,
 ) -> None:
     """Train one spec to its end.
@@ -44,7 +45,7 @@ def train(
         if resume is not None:
             _restore(run, state, resume)
         out.mkdir(parents=True, exist_ok=True)
-        checkpoints = Checkpoints(out, spec, reporter)
+        checkpoints = Checkpoints(out, spec, reporter, keep_all=keep_all)
         reporter.send(
             Started(
                 device=str(device),

@@ -1,0 +1,82 @@
+"""A worker's presence in the ledger."""
+
+import pytest
+import redis
+
+from ledger import Keys, Ledger, reads
+from lowland.spec import Status
+from tests.conftest import free_port
+from tests.ledger.playing import claimed, enroll, job, submit
+from worker.heart import Heart
+from worker.settings import WorkerSettings
+
+
+@pytest.fixture
+def settings(redis_url: str, keys: Keys) -> WorkerSettings:
+    return WorkerSettings(redis_url=redis_url, redis_prefix=keys.prefix, slots=1)
+
+
+def heart(settings: WorkerSettings, *runners: str, incarnation: str = "i1") -> Heart:
+    return Heart(settings, "w1", incarnation, lambda: runners)
+
+
+def test_the_first_beat_enrolls(settings: WorkerSettings, ledger: Ledger) -> None:
+    assert heart(settings).beat()
+
+    assert ledger.run(reads.overview()).live_workers == 1
+
+
+def test_a_beat_ends_the_run_of_a_runner_that_is_gone(settings: WorkerSettings, ledger: Ledger) -> None:
+    runners = ["r1"]
+    beating = Heart(settings, "w1", "i1", lambda: runners)
+    beating.beat()
+    job_id = submit(ledger)
+    claimed(ledger, runner="r1")
+    assert beating.beat()
+    assert job(ledger, job_id).status == Status.RUNNING
+
+    runners.clear()
+    assert beating.beat()
+
+    assert job(ledger, job_id).status == Status.QUEUED
+
+
+def test_a_worker_that_the_ledger_has_forgotten_enrolls_again_and_ends_nothing_of_its_own(
+    settings: WorkerSettings, ledger: Ledger, redis_url: str, keys: Keys
+) -> None:
+    beating = heart(settings, "r1")
+    beating.beat()
+    job_id = submit(ledger)
+    claimed(ledger, runner="r1")
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(keys.key("worker", "w1"), keys.key("workers"))
+
+    assert beating.beat()
+    assert beating.beat()
+
+    assert ledger.run(reads.overview()).live_workers == 1
+    assert job(ledger, job_id).status == Status.RUNNING
+
+
+def test_a_worker_whose_name_was_taken_is_told_to_stop(settings: WorkerSettings, ledger: Ledger) -> None:
+    first = heart(settings, incarnation="i1")
+    assert first.beat()
+
+    enroll(ledger, incarnation="i2")
+
+    assert not first.beat()
+
+
+def test_a_worker_goes_on_while_the_ledger_is_away() -> None:
+    away = WorkerSettings(redis_url=f"redis://127.0.0.1:{free_port()}/0")
+
+    assert heart(away).beat()
+
+
+def test_a_worker_does_not_work_for_a_ledger_of_another_layout(
+    settings: WorkerSettings, redis_url: str, keys: Keys
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(keys.key("schema"), "99")
+
+    assert not heart(settings).beat()
