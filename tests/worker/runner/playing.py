@@ -1,0 +1,63 @@
+"""A runner, the job it runs with a shell script in the engine's place, and the ledger both live in."""
+
+import threading
+from collections.abc import Callable
+
+import psutil
+
+from ledger import Lease, Ledger, reads
+from lowland.spec.resource import Job
+from tests.waiting import until
+from tests.worker.engines import (
+    read,
+    shell_engine,
+)
+from worker.runner import Runner
+from worker.settings import WorkerSettings
+
+
+class Played:
+    """A runner, the job it runs, and the ledger both live in."""
+
+    def __init__(self, settings: WorkerSettings, ledger: Ledger, script: str) -> None:
+        self.runner = Runner(settings, "w1", "r1", shell_engine(script))
+        self.ledger = ledger
+        self.folder = settings.artifact_dir
+
+    def answer(self) -> Job:
+        """Answer one bell, then look at the only job."""
+        self.runner.answer()
+        return self.job()
+
+    def job(self) -> Job:
+        return self.ledger.run(reads.list_jobs(limit=1)).jobs[0]
+
+    def answering(self) -> threading.Thread:
+        """Answer one bell beside the test."""
+        thread = threading.Thread(target=self.runner.answer, daemon=True)
+        thread.start()
+        return thread
+
+
+Play = Callable[[str], Played]
+
+
+def descriptors() -> int:
+    """How many descriptors this process holds."""
+    return psutil.Process().num_fds()
+
+
+def engine_pid(played: Played) -> int:
+    """The engine's process id, once its script has written it down."""
+    job_id = played.job().id
+    return int(until(lambda: read(played.folder / "jobs" / job_id / "1" / "pid").strip(), "the engine runs"))
+
+
+def lease_of(played: Played) -> Lease:
+    """The lease of the only job's first run."""
+    job = played.job()
+    return Lease(job_id=job.id, token=1, attempt=1, worker="w1", device="cpu:0", spec=job.spec, checkpoint=None)
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

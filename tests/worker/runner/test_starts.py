@@ -1,0 +1,90 @@
+"""How runs start: engines, and the checkpoints they go on from."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ledger import Ledger, reads
+from lowland.spec import Status
+from tests.ledger.playing import SPEC_JOB, submit
+from tests.worker.engines import (
+    CHECKPOINT,
+    FINISHED,
+    say,
+    shell_engine,
+)
+from tests.worker.runner.playing import Play, descriptors
+from worker.engines import Work, fork_engine, program_engine
+from worker.runner import Runner
+from worker.settings import WorkerSettings
+
+
+def test_an_engine_that_is_a_program_of_its_own_keeps_the_same_contract(
+    settings: WorkerSettings, ledger: Ledger
+) -> None:
+    submit(ledger, dataset={"name": "digits", "limit": 100}, model={"name": "mlp", "width": 8}, epochs=1)
+    patient = settings.model_copy(update={"engine_start": "subprocess"})
+
+    Runner(patient, "w1", "r1").answer()
+
+    (job,) = ledger.run(reads.list_jobs(limit=1)).jobs
+    assert job.status == Status.SUCCEEDED
+    assert job.test_accuracy is not None
+    assert "model.safetensors" in {artifact.name for artifact in job.artifacts}
+
+
+def test_a_machine_that_cannot_start_engines_blames_no_job_and_rests(
+    settings: WorkerSettings, ledger: Ledger, tmp_path: Path
+) -> None:
+    submit(ledger, max_attempts=1)
+    (tmp_path / "a file").write_text("where a folder should be")
+    broken = settings.model_copy(update={"artifact_dir": tmp_path / "a file"})
+    runner = Runner(broken, "w1", "r1", shell_engine("exit 0"))
+
+    began_at = time.monotonic()
+    runner.answer()
+
+    assert time.monotonic() - began_at > 1.5
+    (job,) = ledger.run(reads.list_jobs(limit=1)).jobs
+    assert (job.status, [one.outcome for one in job.attempts]) == (Status.QUEUED, ["put_back"])
+    assert job.error is not None
+    assert job.error.type == "engine-not-started"
+
+
+def test_starting_an_engine_in_vain_leaves_no_descriptor_open(settings: WorkerSettings, tmp_path: Path) -> None:
+    spec = SPEC_JOB
+    before = descriptors()
+    for start in (fork_engine, program_engine(lambda work, fd: ["/no/such/program"])):
+        with pytest.raises(OSError, match="No such file"):
+            start(Work(spec=spec, folder=tmp_path / "gone", resume=None, environment={}))
+    with pytest.raises(OSError, match="No such file"):
+        program_engine(lambda work, fd: ["/no/such/program"])(
+            Work(spec=spec, folder=tmp_path, resume=None, environment={})
+        )
+
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_a_checkpoint_that_is_not_what_was_recorded_is_not_used(play: Play, ledger: Ledger, damage: str) -> None:
+    submit(ledger)
+    first = say(CHECKPOINT) + "exit 9"
+    played = play(("printf 54321 > $OUT/last.pt\n" if damage == "damaged" else "") + first)
+    assert played.answer().status == Status.QUEUED
+
+    job = play('[ -z "$RESUME" ] || exit 8\n' + say(FINISHED)).answer()
+
+    assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)
+
+
+def test_a_checkpoint_is_deleted_once_a_later_one_counts(play: Play, ledger: Ledger) -> None:
+    submit(ledger)
+    later = CHECKPOINT.model_copy(update={"name": "later.pt", "step": 6})
+    script = "printf 12345 > $OUT/last.pt; printf 12345 > $OUT/later.pt\n" + say(CHECKPOINT, later, FINISHED)
+    played = play(script)
+
+    job = played.answer()
+
+    folder = played.folder / "jobs" / job.id / "1"
+    assert {path.name for path in folder.glob("*.pt")} == {"later.pt"}
