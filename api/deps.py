@@ -62,6 +62,20 @@ def refuse_parameters(request: Request) -> None:
         )
 
 
+def refuse_repeated_parameters(request: Request) -> None:
+    """Of a parameter given twice nobody knows which is meant."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ParametersInvalid(
+            [
+                FieldError(
+                    field=name, value=request.query_params.getlist(name), detail=f"{name} is given more than once"
+                )
+                for name in repeated
+            ]
+        )
+
+
 def refuse_idempotency_key(request: Request) -> None:
     """Promise nothing that is not kept: a repeated POST makes a second job so far."""
     if key := request.headers.get("idempotency-key"):

@@ -65,7 +65,7 @@ class ContentTypeUnsupported(ApiError):
     def __init__(self, content_type: str) -> None:
         self.content_type = content_type
         is_what = f"is {content_type}" if content_type else "is missing"
-        super().__init__(f"Content-Type {is_what}; send application/json")
+        super().__init__(f"Content-Type {is_what}; send application/json, in UTF-8")
 
 
 class ArtifactNotFound(ApiError):

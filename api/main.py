@@ -3,4 +3,4 @@
 from api.app import create_app
 from api.settings import ApiSettings
 
-app = create_app(ApiSettings())
+app = create_app(ApiSettings.of_process())

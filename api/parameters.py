@@ -19,4 +19,4 @@ class Parameters(BaseModel):
         try:
             return read(given)
         except ValidationError as error:
-            raise ParametersInvalid(explain(error, cls)) from error
+            raise ParametersInvalid(explain(error, cls, given, kind="parameter")) from error

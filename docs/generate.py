@@ -143,6 +143,8 @@ def _kind(annotation: Any) -> str:
 
 
 def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
     if info.default_factory is not None:
         return f"`{_home(info.default_factory())}`"  # pyright: ignore[reportCallIssue]  ours take no argument
     if isinstance(info.default, BaseModel):

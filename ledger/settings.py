@@ -1,8 +1,10 @@
 """How to reach the ledger, read from the environment."""
 
+import sys
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,6 +21,16 @@ class LedgerSettings(BaseSettings):
     """The artifact store's folder, the same for the API and every worker."""
     lease_s: float = Field(default=30.0, gt=0)
     """How long a worker may be silent before its job is given to another. It is renewed every second, or more often."""
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """Read them where a process starts; a wrong one ends it, with one line on standard error and exit code 2."""
+        try:
+            return cls()
+        except ValidationError as error:
+            mistake = error.errors()[0]
+            print(f"lowland: LOWLAND_{str(mistake['loc'][0]).upper()}: {mistake['msg']}", file=sys.stderr)
+            raise SystemExit(2) from error
 
     @field_validator("artifact_dir")
     @classmethod

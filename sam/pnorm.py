@@ -167,5 +167,9 @@ def largest_coordinate(h: Sequence[list[Tensor]]) -> list[list[Tensor]]:
 
 
 def safe_quotient(number: float, divisor: Tensor, dtype: torch.dtype) -> Tensor:
-    """number / divisor as a scalar, and 0 where the divisor is 0, not finite, or too small for the type."""
-    return torch.nan_to_num((number / divisor).to(dtype), nan=0.0, posinf=0.0)
+    """number / divisor as a scalar, and 0 where the divisor is 0, not finite, or too small for the type.
+
+    A number too large for the type gives inf, which the perturbed gradient then shows: it is not passed over.
+    """
+    usable = torch.isfinite((1 / divisor).to(dtype)) & torch.isfinite(divisor)
+    return torch.where(usable, (number / divisor).to(dtype), 0.0)

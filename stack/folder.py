@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stack.errors import FolderInUse, FolderUnusable
+from stack.errors import FolderInUse, FolderUnusable, SettingsInvalid
 
 #: How long to wait for the lock: a killed server's Redis holds it until it is gone too.
 LOCK_S: Final = 1.5
@@ -67,6 +67,20 @@ def data_folder(path: Path) -> Iterator[DataFolder]:
         yield folder
     finally:
         os.close(lock)
+
+
+def check_artifacts(folder: Path) -> None:
+    """Make sure that what jobs make can be written where the settings say.
+
+    Raises:
+        SettingsInvalid: it cannot.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid("LOWLAND_ARTIFACT_DIR", f"{folder}: {(error.strerror or str(error)).lower()}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsInvalid("LOWLAND_ARTIFACT_DIR", f"{folder} is not writable")
 
 
 def _make(path: Path, part: Path) -> None:

@@ -67,9 +67,18 @@ def rooms(host: str, port: int, folder: DataFolder, variables: Mapping[str, str]
 
     # the same at every start, so that it ends what its predecessor left; another one for another data folder
     name = f"{hashlib.sha256(str(folder.path).encode()).hexdigest()[:8]}@%h"
-    celery = ("celery", "-A", "worker.app", "worker", "-n", name)
+    celery = ("celery", "-A", "worker.app", "worker", "-n", name, "--loglevel", "INFO")
     listen = ("--host", host, "--port", str(port))
-    uvicorn = ("uvicorn", "api.main:app", *listen, "--timeout-graceful-shutdown", "3", "--no-access-log")
+    uvicorn = (
+        "uvicorn",
+        "api.main:app",
+        *listen,
+        "--timeout-graceful-shutdown",
+        "3",
+        "--no-access-log",
+        "--ws",
+        "none",
+    )
     return [
         room("worker", *celery, grace_s=7.0, patience_s=7.0),
         room("keeper", "worker.keeper", grace_s=2.0, patience_s=0.5),

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from ledger import Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, reads
 from stack.addresses import check_port, reachable, url_of
 from stack.errors import ChildKeepsDying, PackagesMissing, RedisUnusable, SettingsInvalid, StoppedAtOnce
-from stack.folder import DataFolder, data_folder
+from stack.folder import DataFolder, check_artifacts, data_folder
 from stack.output import Output, OutputHandler
 from stack.rooms import ROOT, environment, rooms, valkey
 from stack.supervisor import Supervisor
@@ -107,7 +107,9 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
                 return
         else:
             _check(ledger, url)
-        for program in rooms(options.host, port, folder, environment(folder, redis_url=url, workers=options.workers)):
+        variables = environment(folder, redis_url=url, workers=options.workers)
+        check_artifacts(Path(variables["LOWLAND_ARTIFACT_DIR"]))
+        for program in rooms(options.host, port, folder, variables):
             house.add(program)
         ready = False
         while not wishes.stop:

@@ -53,7 +53,7 @@ class Worker:
         return [self.runner_name(child.pid) for child in active_children()]
 
 
-worker: Final = Worker(WorkerSettings())
+worker: Final = Worker(WorkerSettings.of_process())
 app: Final[Celery] = bell_app(worker.settings)
 listen(app, device_classes(devices(worker.settings)))
 app.conf.worker_concurrency = len(devices(worker.settings))

@@ -57,7 +57,7 @@ def ending(course: Course) -> Ending:
         detail = f"the engine sent a line that is no report: {course.garbage}"
         return _lost(Failure(type="engine-garbage", title="The engine broke its contract", detail=detail))
     if course.silent_s is not None:
-        detail = f"the engine was silent for {course.silent_s:g} s and was killed; {_known(course)}"
+        detail = f"the engine was silent for {course.silent_s:.3g} s and was killed; {_known(course)}"
         return _lost(Failure(type="engine-stalled", title="The engine hung", detail=detail))
     if status == 0 and course.has_result:
         return Ending(outcome="succeeded")

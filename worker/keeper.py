@@ -90,7 +90,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    settings = LedgerSettings()
+    settings = LedgerSettings.of_process()
     with Ledger(settings.redis_url, Keys(settings.redis_prefix)) as ledger:
         keeper = Keeper(ledger, bell_app(settings), lease_s=settings.lease_s)
         log.info("keeper started")

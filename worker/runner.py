@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from ledger import Failure, Keys, Lease, LeaseLost, Ledger, LedgerUnavailable, transitions
 from ledger.calls import Call
 from ledger.store import run_folder
+from lowland.spec import Status
 from worker.devices import device_classes, devices, engine_environment
 from worker.endings import Ending, ending
 from worker.engines import Engine, Start, Work, engine_command, fork_engine, program_engine
@@ -97,17 +98,19 @@ class Runner:
 
     def _see_through(self, lease: Lease) -> None:
         run = f"job {lease.job_id} run {lease.token}"
+        shelf = Shelf(self._settings.artifact_dir, lease)
         log.info("run started: %s, attempt %d on %s", run, lease.attempt, lease.device)
         try:
-            end = self._run(lease)
+            end = self._run(lease, shelf)
             status = self._persist(transitions.settle(lease, end.outcome, detail=end.detail, failure=end.failure))
             log.info("run ended: %s %s %s, the job is %s", run, end.outcome, end.detail, status)
+            if status == Status.SUCCEEDED:
+                shelf.clear()
         except LeaseLost:
             log.warning("lease lost: %s", run)
             self._persist(transitions.vacate(lease))
 
-    def _run(self, lease: Lease) -> Ending:
-        shelf = Shelf(self._settings.artifact_dir, lease)
+    def _run(self, lease: Lease, shelf: Shelf) -> Ending:
         try:
             engine = self._start_engine(lease, shelf)
         except OSError as error:

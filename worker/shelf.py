@@ -52,5 +52,10 @@ class Shelf:
             self._path(self._counting).unlink(missing_ok=True)
         self._counting = record.checkpoint
 
+    def clear(self) -> None:
+        """Delete the one that counts: nothing goes on from a job that succeeded."""
+        if self._counting is not None:
+            self._path(self._counting).unlink(missing_ok=True)
+
     def _path(self, checkpoint: Checkpoint) -> Path:
         return run_folder(self._root, self._lease.job_id, checkpoint.token) / checkpoint.name

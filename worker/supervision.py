@@ -139,7 +139,7 @@ class Supervision:
         """Called when the pipe was empty at that very moment: time spent waiting for Redis is not the engine's."""
         silent_s = time.monotonic() - self._heard_at
         if silent_s > self._spec.stall_timeout_s and self._silent_s is None:
-            self._silent_s = round(silent_s, 1)
+            self._silent_s = silent_s
             self._engine.kill()
 
     def _ask(self, what: Asked) -> None:

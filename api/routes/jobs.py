@@ -15,6 +15,7 @@ from api.deps import (
     SpecBody,
     refuse_idempotency_key,
     refuse_parameters,
+    refuse_repeated_parameters,
 )
 from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid
 from api.openapi import json_body
@@ -78,6 +79,7 @@ async def submit_job(spec: SpecBody, ledger: LedgerDep, caller: CallerDep, respo
 
 @router.get(
     "/jobs",
+    dependencies=[Depends(refuse_repeated_parameters)],
     responses={
         200: {"headers": {"Link": header("string", 'The next page, as rel="next"; absent on the last.')}},
         **problems(ParametersInvalid, LedgerUnavailable),

@@ -25,6 +25,26 @@ class ResourceModel(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
+#: The largest number an option may be: far beyond sense, and within what float32 can still compute with.
+LARGEST: Final = 1e30
+
+#: Patterns of text, and how they are said to people.
+LABEL: Final = r"^[^\x00-\x1f\x7f]+$"
+URL: Final = r"^https?://\S+$"
+PATTERNS: Final[Mapping[str, str]] = {
+    LABEL: "one line of text, without control characters",
+    URL: "a URL that starts with http:// or https://",
+}
+
+
+class Conflict(ValueError):
+    """Fields that are right alone and wrong together; `field` is the one to look at first, relative to the model."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
 #: What `shorthand` returns: a function for pydantic's `BeforeValidator`.
 Expand = Callable[[object], object]
 

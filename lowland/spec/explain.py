@@ -1,12 +1,13 @@
 """pydantic's errors, said so that a person can mend what they sent: the field, its value, what would be accepted."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lowland.errors import FieldError
+from lowland.spec.base import PATTERNS, Conflict
 from lowland.spec.show import SECRET_FIELDS, cut, nearest, one_of, public, shown
 from lowland.spec.unions import models_in, tagged_union
 
@@ -15,10 +16,10 @@ MAX_MISTAKES: Final = 20
 
 #: What each of pydantic's error types would have accepted; `{}` are its context's values.
 _ACCEPTED: Final[Mapping[str, str]] = {
-    "greater_than": "a number > {gt:g}",
-    "greater_than_equal": "a number >= {ge:g}",
-    "less_than": "a number < {lt:g}",
-    "less_than_equal": "a number <= {le:g}",
+    "greater_than": "a number > {gt}",
+    "greater_than_equal": "a number >= {ge}",
+    "less_than": "a number < {lt}",
+    "less_than_equal": "a number <= {le}",
     "finite_number": "a finite number",
     "float_type": "a number",
     "float_parsing": "a number",
@@ -42,15 +43,17 @@ _ACCEPTED: Final[Mapping[str, str]] = {
 }
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> list[FieldError]:
+def explain(error: ValidationError, model: type[BaseModel], given: object, *, kind: str = "field") -> list[FieldError]:
     """One entry per mistake, in the order of the fields; of very many the first, and how many more there are.
 
     Args:
         error: what validating against `model` raised.
         model: tells which part of pydantic's `loc` is a union's tag, and which field names exist.
+        given: what was sent, before any default or name was filled in.
+        kind: what the fields are called.
     """
     found = error.errors(include_url=False)
-    told = [_explained(detail, model) for detail in found[:MAX_MISTAKES]]
+    told = [_explained(detail, model, given, kind) for detail in found[:MAX_MISTAKES]]
     if more := len(found) - len(told):
         told.append(
             FieldError(field="", value=None, detail=f"and {more} more {'mistake' if more == 1 else 'mistakes'}")
@@ -58,37 +61,55 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[FieldError]:
     return told
 
 
-def _explained(error: ErrorDetails, model: type[BaseModel]) -> FieldError:
+def _explained(error: ErrorDetails, model: type[BaseModel], given: object, kind: str) -> FieldError:
     path, owner = _without_tags(error["loc"], model)
-    field = ".".join(cut(str(part)) for part in path)
-    value = "(hidden)" if SECRET_FIELDS & set(path) else error["input"]
-    return FieldError(field=field, value=public(value), detail=_sentence(error, field, value, owner))
+    cause = error.get("ctx", {}).get("error")
+    read = error["input"]
+    if isinstance(cause, Conflict):
+        path, read = (*path, *cause.field.split(".")), None
+    field = ".".join(cut(str(part)) for part in path if part != "[key]")
+    value = "(hidden)" if SECRET_FIELDS & set(path) else _sent(given, path, read)
+    return FieldError(field=field, value=public(value), detail=_sentence(error, field, value, owner, kind))
 
 
-def _sentence(error: ErrorDetails, field: str, value: Any, owner: type[BaseModel] | None) -> str:
+def _sent(given: object, path: Sequence[int | str], read: object) -> object:
+    """What was sent at a path; where nothing was, what was read there."""
+    for part in path:
+        if isinstance(given, Mapping) and part in given:
+            given = cast("Mapping[object, object]", given)[part]
+        elif isinstance(given, Sequence) and isinstance(part, int) and part < len(cast("Sequence[object]", given)):
+            given = cast("Sequence[object]", given)[part]
+        else:
+            return read
+    return given
+
+
+def _sentence(error: ErrorDetails, field: str, value: Any, owner: type[BaseModel] | None, kind: str) -> str:
     context: Mapping[str, Any] = error.get("ctx", {})
     is_value = f"{field or 'the body'} is {shown(value)}"
     match error["type"]:
         case "extra_forbidden":
             name, known = field.rsplit(".", 1)[-1], list(owner.model_fields) if owner else []
-            return f"{field} is not a field{_hint(name, known)}; known here: {', '.join(known)}"
+            return f"{field} is not a {kind}{_hint(name, known)}; known here: {', '.join(known)}"
         case "missing":
             return f"{field} is missing"
         case "value_error":
-            return f"{field}: {context['error']}" if field else str(context["error"])
+            where = ".".join(str(part) for part in _without_tags(error["loc"], owner or BaseModel)[0][:1])
+            return f"{where}: {context['error']}" if where else str(context["error"])
         case "union_tag_invalid":
             known = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
-            tag = str(context["tag"])
-            named = f"{field} is {shown(tag)}" if isinstance(value, Mapping) else is_value
-            return f"{named}, which is not known{_hint(tag, known)}; give {one_of(known)}"
+            tag = value if isinstance(value, str) else str(context["tag"])
+            return f"{field} is {shown(tag)}, which is not known{_hint(tag, known)}; give {one_of(known)}"
         case "union_tag_not_found":
             known = list(union.members) if owner and (union := tagged_union(owner.model_fields[field])) else []
             return f"{field}.{str(context['discriminator']).strip(chr(39))} is missing; give {one_of(known)}"
         case "literal_error" | "enum":
             known = [part.strip().strip("'") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
             return f"{is_value}{_hint(str(value), known)}; give {one_of(known)}"
-        case kind if kind in _ACCEPTED:
-            return f"{is_value}; give {_ACCEPTED[kind].format_map(context)}"
+        case "string_pattern_mismatch" if context["pattern"] in PATTERNS:
+            return f"{is_value}; give {PATTERNS[context['pattern']]}"
+        case known_type if known_type in _ACCEPTED:
+            return f"{is_value}; give {_ACCEPTED[known_type].format_map(context)}"
         case _:
             return f"{is_value}: {error['msg']}"
 

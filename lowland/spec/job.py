@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, Self, cast
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from lowland.errors import SpecInvalid
-from lowland.spec.base import SpecModel
+from lowland.spec.base import LABEL, LARGEST, URL, Conflict, SpecModel
 from lowland.spec.datasets import DatasetSpec
 from lowland.spec.explain import explain
 from lowland.spec.models import ModelSpec, Resnet9
@@ -21,7 +21,7 @@ from lowland.spec.resolve import resolve
 from lowland.spec.sam import Sam, SamSpec
 
 #: Text people choose: one line, no control characters.
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LABEL)]
 
 MAX_TAGS: Final = 32
 #: Priorities go from the negative of it to it.
@@ -78,7 +78,7 @@ class Resources(SpecModel):
 class Webhook(SpecModel):
     """Whom to tell when something happens to the job."""
 
-    url: str = Field(max_length=2000, pattern=r"^https?://\S+$")
+    url: str = Field(max_length=2000, pattern=URL)
     """Where to POST."""
     events: list[Literal["started", "finished"]] = Field(default=["finished"], min_length=1)
     """What to tell."""
@@ -118,7 +118,7 @@ class JobSpec(SpecModel):
     """Samples per batch, over all devices. A last, smaller batch of an epoch is trained on too."""
     accumulate: int = Field(default=1, ge=1, le=1024)
     """Batches whose gradients are averaged into one step."""
-    clip_norm: float | None = Field(default=None, gt=0)
+    clip_norm: float | None = Field(default=None, gt=0, le=LARGEST)
     """Largest L2 norm of the final gradient; null does not clip."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Probability taken from the true class and spread over all (Szegedy et al., CVPR 2016)."""
@@ -167,7 +167,7 @@ class JobSpec(SpecModel):
         try:
             spec = cls.model_validate(given)
         except ValidationError as error:
-            raise SpecInvalid(explain(error, cls)) from error
+            raise SpecInvalid(explain(error, cls, given)) from error
         if pending := refuse_pending(spec):
             raise SpecInvalid(pending)
         return spec
@@ -187,16 +187,23 @@ class JobSpec(SpecModel):
     @model_validator(mode="after")
     def _one_task(self) -> Self:
         if (self.dataset is None) == (self.function is None):
-            raise ValueError(
-                "give either dataset or function: " + ("both are there" if self.dataset else "neither is there")
+            raise Conflict(
+                "dataset",
+                "give either dataset or function: " + ("both are there" if self.dataset else "neither is there"),
             )
         if self.function is None and (self.start is not None or self.steps is not None):
-            raise ValueError("start and steps belong to function; leave them out, or give function instead of dataset")
+            raise Conflict(
+                "start" if self.start is not None else "steps",
+                "start and steps belong to function; leave them out, or give function instead of dataset",
+            )
         if self.function is not None and self.start is None:
-            raise ValueError("start is missing; give the point to start from, one number per variable of function")
+            raise Conflict(
+                "start", "start is missing; give the point to start from, one number per variable of function"
+            )
         if self.schedule.warmup_epochs > self.epochs:
-            raise ValueError(
+            raise Conflict(
+                "schedule.warmup_epochs",
                 f"schedule.warmup_epochs is {self.schedule.warmup_epochs:g} and epochs is {self.epochs}; "
-                "warm up for at most all epochs"
+                "warm up for at most all epochs",
             )
         return self

@@ -8,11 +8,11 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from lowland.spec.base import SpecModel, shorthand
+from lowland.spec.base import LARGEST, Conflict, SpecModel, shorthand
 
 
 def _read_infinity(value: object) -> object:
-    return math.inf if isinstance(value, str) and value.lower() in {"inf", "infinity"} else value
+    return math.inf if isinstance(value, str) and value.lower() == "inf" else value
 
 
 def _write_infinity(value: float) -> float | str:
@@ -28,7 +28,7 @@ PNorm = Annotated[
 ]
 """A norm's exponent in [1, inf]; infinity is the string "inf" in JSON."""
 
-Rho = Annotated[float, Field(ge=0)]
+Rho = Annotated[float, Field(ge=0, le=LARGEST)]
 
 
 class Plain(SpecModel):
@@ -47,7 +47,7 @@ class Sam(SpecModel):
     """The norm's exponent, 1 to "inf". 2 follows the gradient, "inf" its sign, 1 its largest coordinate."""
     adaptive: bool = False
     """Scale the neighbourhood by |w| + eta, invariant to rescaling (ASAM); wants a larger rho, 0.5 to 2."""
-    eta: float = Field(default=0.01, ge=0)
+    eta: float = Field(default=0.01, ge=0, le=LARGEST)
     """What is added to |w| when `adaptive`; without effect otherwise."""
     second_order: bool = False
     """Keep the term of the SAM gradient that contains the Hessian; only for p = 2, at twice the cost."""
@@ -57,7 +57,7 @@ class Sam(SpecModel):
     @model_validator(mode="after")
     def _second_order_wants_p_2(self) -> Self:
         if self.second_order and self.p != 2:
-            raise ValueError(f"second_order is true and p is {self.p:g}; give p = 2, or second_order = false")
+            raise Conflict("p", f"second_order is true and p is {self.p:g}; give p = 2, or second_order = false")
         return self
 
 
@@ -95,7 +95,7 @@ class Friendly(SpecModel):
     variant: Literal["friendly"] = "friendly"
     rho: Rho = 0.1
     """Length of the perturbation (L2 norm over all parameters). 0 is the base optimizer; typical 0.1 to 0.2."""
-    sigma: float = Field(default=1.0, ge=0)
+    sigma: float = Field(default=1.0, ge=0, le=LARGEST)
     """How much of the running average is taken out of the gradient before perturbing. 0 is SAM."""
     lmbda: float = Field(default=0.9, ge=0, lt=1, validation_alias=AliasChoices("lmbda", "lambda"))
     """Decay of the running average of gradients, per step. 0 keeps only the last gradient."""
@@ -109,7 +109,7 @@ class Imbalanced(SpecModel):
     """Length of the perturbation (L2 norm over all parameters). 0 with tail_weight 1 is the base optimizer."""
     tail_below: float = Field(default=0.5, gt=0)
     """Classes with fewer training samples are tail: below 1 a quantile of the class counts, from 1 on a count."""
-    tail_weight: float = Field(default=2.0, ge=0)
+    tail_weight: float = Field(default=2.0, ge=0, le=LARGEST)
     """Weight of the tail classes' loss. 1 is the paper's form."""
 
 

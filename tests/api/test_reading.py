@@ -98,7 +98,8 @@ def test_a_list_can_be_of_one_status(http: httpx2.Client) -> None:
         pytest.param("limit=" + "9" * 5000, "limit", "give", id="huge"),
         pytest.param("status=done", "status", '"succeeded"', id="no status"),
         pytest.param("cursor=7", "cursor", "`next` of the page before", id="no cursor"),
-        pytest.param("limit=3&limit=4&x=%FF", "x", "x is not", id="not UTF-8"),
+        pytest.param("x=%FF", "x", "x is not a parameter", id="not UTF-8"),
+        pytest.param("limit=3&limit=4", "limit", "given more than once", id="repeated"),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(http: httpx2.Client, query: str, field: str, said: str) -> None:

@@ -24,6 +24,20 @@ def test_a_short_spec_is_queued_with_every_default_filled_in(http: httpx2.Client
     assert http.get(f"/jobs/{job.id}").json() == response.json()
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        pytest.param(b'{"dataset": "digits", "sam": {"rho": 1e999}}', "sam.rho", id="beyond a double"),
+        pytest.param(b'{"dataset": "digits", "epochs": 1%s}' % (b"0" * 5000), "epochs", id="5001 digits"),
+    ],
+)
+def test_a_number_that_nothing_can_hold_is_refused_by_field(http: httpx2.Client, body: bytes, field: str) -> None:
+    response = http.post("/jobs", content=body, headers={"content-type": "application/json"})
+
+    problem = assert_problem(response, 422, "spec-invalid")
+    assert [mistake["field"] for mistake in problem["errors"]] == [field]
+
+
 def test_the_spec_of_a_job_can_be_posted_again(http: httpx2.Client) -> None:
     first = http.post("/jobs", json={"dataset": "kmnist", "optimizer": {"name": "adamw", "betas": [0.8, 0.9]}}).json()
 
@@ -49,11 +63,11 @@ def test_a_spec_in_utf_8_keeps_its_letters(http: httpx2.Client) -> None:
         pytest.param({"dataset": "digits", "epochs": "3"}, "epochs", 'epochs is "3"; give an integer', id="wrong type"),
         pytest.param({"dataset": "digits", "sam": {"rho": -0.1}}, "sam.rho", "give a number >= 0", id="negative rho"),
         pytest.param({"dataset": "kminst"}, "dataset", 'did you mean "kmnist"', id="near miss"),
-        pytest.param({"dataset": None}, "", "give either dataset or function", id="no task"),
+        pytest.param({"dataset": None}, "dataset", "give either dataset or function", id="no task"),
         pytest.param([{"dataset": "digits"}], "", "give an object", id="array"),
         pytest.param("digits", "", "give an object", id="string"),
         pytest.param(None, "", "give an object", id="null"),
-        pytest.param({"dataset": "digits", "name": "a\nb"}, "name", "give a string that matches", id="line break"),
+        pytest.param({"dataset": "digits", "name": "a\nb"}, "name", "give one line of text", id="line break"),
         pytest.param({"dataset": "digits", "name": "\ud800"}, "name", "name is", id="half a character"),
         pytest.param({"dataset": "digits", "seed": 10**290}, "seed", "give a number <", id="huge integer"),
         pytest.param({"dataset": "digits", "sam": "imbsam"}, "sam.variant", "not supported yet", id="later feature"),
@@ -101,10 +115,8 @@ def test_countless_mistakes_are_counted_and_a_few_listed(http: httpx2.Client) ->
         pytest.param(b'{"dataset": "digits"} x', "line 1, column 23", id="more than one document"),
         pytest.param(b'{"name": "\xff"}', "byte 10 of the body is not UTF-8", id="not UTF-8"),
         pytest.param('{"dataset": "digits"}'.encode("utf-16"), "is not UTF-8", id="UTF-16"),
-        pytest.param(b'{"sam": {"rho": NaN}}', '"rho" is not a finite number', id="NaN"),
-        pytest.param(b'{"sam": {"p": -Infinity}}', '"p" is not a finite number', id="Infinity"),
-        pytest.param(b'{"sam": {"rho": 1e999}}', '"rho" is not a finite number', id="beyond a double"),
-        pytest.param(b'{"epochs": 1%s}' % (b"0" * 5000), '"epochs" is not a finite number', id="5001 digits"),
+        pytest.param(b'{"sam": {"rho": NaN}}', "NaN is no JSON", id="NaN"),
+        pytest.param(b'{"sam": {"p": -Infinity}}', "-Infinity is no JSON", id="Infinity"),
         pytest.param(b'{"epochs": 1, "epochs": 2}', '"epochs" stands twice', id="key twice"),
         pytest.param(b'{"name": ' * 33 + b"1" + b"}" * 33, "nested more than 32 levels", id="nested"),
         pytest.param(b"[" * 200_000, "nested more than 32 levels", id="nested without end"),

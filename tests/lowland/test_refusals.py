@@ -32,13 +32,16 @@ TABLE: list[tuple[dict[str, Any] | list[Any], str]] = [
     ({**DIGITS, "epochs": 0}, "epochs is 0; give a number >= 1"),
     ({**DIGITS, "epochs": True}, "epochs is true; give an integer"),
     ({**DIGITS, "seed": 1.5}, "seed is 1.5; give an integer"),
+    ({**DIGITS, "seed": 2**53}, "seed is 9007199254740992; give a number < 9007199254740992"),
+    ({"dataset": "Digit"}, 'dataset is "Digit", which is not known (did you mean "digits"?)'),
+    ({**DIGITS, "optimizer": {"lr": 1e308}}, "optimizer.lr is 1e+308; give a number <= 1e+30"),
     ({**DIGITS, "compile": "yes"}, 'compile is "yes"; give true or false'),
     ({**DIGITS, "precision": "fp8"}, 'precision is "fp8"'),
     ({**DIGITS, "optimizer": {"momentum": 0}}, "optimizer: nesterov is true and momentum is 0"),
     ({**DIGITS, "optimizer": {"name": "adamw", "betas": [0.9]}}, "optimizer.betas"),
     ({**DIGITS, "optimizer": {"name": "adamw", "betas": [0.9, 1]}}, "optimizer.betas.1 is 1; give a number < 1"),
     ({**DIGITS, "schedule": {"warmup_epochs": 99}}, "schedule.warmup_epochs is 99 and epochs is 20"),
-    ({**DIGITS, "tags": {"team": "a\nb"}}, "tags.team is"),
+    ({**DIGITS, "tags": {"team": "a\nb"}}, 'tags.team is "a\\nb"; give one line of text'),
     ({**DIGITS, "tags": {str(n): "x" for n in range(33)}}, "tags"),
     ({**DIGITS, "name": "x" * 201}, "name is"),
     ({**DIGITS, "webhook": {"url": "ftp://x"}}, 'webhook.url is "ftp://x"'),
@@ -72,6 +75,24 @@ def test_of_very_many_mistakes_the_first_are_told_and_the_rest_counted() -> None
 
     assert len(refused.value.errors) == 21
     assert refused.value.errors[-1].detail == "and 9980 more mistakes"
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "value"),
+    [
+        ({"dataset": "kminst"}, "dataset", "kminst"),
+        ({**DIGITS, "optimizer": {"momentum": 0}}, "optimizer.momentum", 0),
+        ({**DIGITS, "sam": {"p": 3, "second_order": True}}, "sam.p", 3),
+        ({**DIGITS, "schedule": {"warmup_epochs": 99}}, "schedule.warmup_epochs", 99),
+        ({"function": "x"}, "start", None),
+    ],
+)
+def test_a_mistake_names_a_field_and_the_value_that_was_sent(given: Any, field: str, value: object) -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        JobSpec.parse(given)
+
+    (error,) = refused.value.errors
+    assert (error.field, error.value) == (field, value)
 
 
 def test_every_mistake_is_told_at_once() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import sam
 from tests.sam import reference
+from tests.sam.problems import batch, net
 from tests.sam.reference import Options
 
 POWERS = [1, 1.5, 2, 3, 10, math.inf]
@@ -246,3 +247,15 @@ def test_memory_beside_the_base_optimizer_is_one_copy_of_the_weights() -> None:
 
     saved = optimizer._weights.copies  # the one place that keeps any
     assert sum(t.numel() for t in saved) == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("rho", [3e38, 1e300])
+def test_a_radius_beyond_float32_is_an_error_and_not_no_perturbation(rho: float) -> None:
+    model = net()
+    optimizer = sam.SAM(model.parameters(), torch.optim.SGD, rho=rho, lr=0.1)
+    before = [p.detach().clone() for p in model.parameters()]
+
+    with pytest.raises(sam.NonFiniteGradient):
+        optimizer.step_on(batch(model, seed=0))
+
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))

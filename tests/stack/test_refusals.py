@@ -115,3 +115,19 @@ def _assert_refused(ended: subprocess.CompletedProcess[str], line: str, *, exact
     said = ended.stderr.splitlines()
     assert (ended.returncode, ended.stdout, len(said)) == (2, "", 1), ended.stderr
     assert said[0] == line if exact else said[0].startswith(line)
+
+
+def test_an_artifact_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ended = serve("--data-dir", str(tmp_path / "data"), LOWLAND_ARTIFACT_DIR=str(tmp_path / "file" / "artifacts"))
+
+    assert ended.returncode == 2
+    assert f"lowland: LOWLAND_ARTIFACT_DIR in the environment is wrong: {tmp_path}/file/artifacts" in ended.stderr
+
+
+def test_a_setting_of_the_worker_that_is_wrong_is_told_by_name(tmp_path: Path) -> None:
+    ended = serve("--port", "0", "--data-dir", str(tmp_path / "data"), LOWLAND_SLOTS="many")
+
+    assert ended.returncode == 1
+    assert "it said last: lowland: LOWLAND_SLOTS: " in ended.stderr

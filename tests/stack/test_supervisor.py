@@ -82,13 +82,12 @@ def test_a_child_that_ignores_sigterm_is_killed_after_its_grace_time_with_its_gr
 ) -> None:
     supervisor.add(_script("trap '' TERM; sleep 60 & echo up; wait", grace_s=0.3))
     until(lambda: "up" in said.read_text(), "it is up")
-    sleeping = [process for process in psutil.Process().children(recursive=True) if process.name() == "sleep"]
+    sleeping = until(lambda: [p for p in psutil.Process().children(recursive=True) if p.name() == "sleep"], "it sleeps")
     started_at = time.monotonic()
 
     supervisor.stop(at_once=lambda: False)
 
     assert 0.3 <= time.monotonic() - started_at < 2.0
-    assert sleeping != []
     assert alive(sleeping) == []
 
 

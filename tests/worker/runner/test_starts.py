@@ -78,13 +78,18 @@ def test_a_checkpoint_that_is_not_what_was_recorded_is_not_used(play: Play, ledg
     assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)
 
 
-def test_a_checkpoint_is_deleted_once_a_later_one_counts(play: Play, ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("ending", "left"), [("exit 9", {"later.pt"}), (say(FINISHED), set[str]())], ids=["lost", "done"]
+)
+def test_a_checkpoint_is_deleted_once_a_later_one_counts_and_the_last_once_the_job_succeeded(
+    play: Play, ledger: Ledger, ending: str, left: set[str]
+) -> None:
     submit(ledger)
     later = CHECKPOINT.model_copy(update={"name": "later.pt", "step": 6})
-    script = "printf 12345 > $OUT/last.pt; printf 12345 > $OUT/later.pt\n" + say(CHECKPOINT, later, FINISHED)
+    script = "printf 12345 > $OUT/last.pt; printf 12345 > $OUT/later.pt\n" + say(CHECKPOINT, later) + ending
     played = play(script)
 
     job = played.answer()
 
     folder = played.folder / "jobs" / job.id / "1"
-    assert {path.name for path in folder.glob("*.pt")} == {"later.pt"}
+    assert {path.name for path in folder.glob("*.pt")} == left
