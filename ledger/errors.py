@@ -60,7 +60,7 @@ class Displaced(LedgerError):
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
-        super().__init__(f"another worker has taken the name {worker}; each needs its own (celery -n NAME@%h)")
+        super().__init__(f"another worker has the name {worker}; each needs its own (celery -n NAME@%h)")
 
 
 class LedgerUnavailable(LedgerError):

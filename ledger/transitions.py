@@ -210,9 +210,19 @@ class Presence:
 def enroll(
     presence: Presence, *, classes: Sequence[str], devices: Sequence[str], failure: Failure
 ) -> Call[list[Ended]]:
-    """Register a worker under its name, whoever had it; runs of runners that do not live any more end as lost."""
+    """Register a worker under its name; runs of runners that do not live any more end as lost.
+
+    Raises:
+        Displaced: another worker has the name, and was heard a moment ago.
+    """
+
+    def read(answer: Answer) -> list[Ended]:
+        if answer[0] == "name_in_use":
+            raise Displaced(presence.worker)
+        return _ended(answer)
+
     known = (presence.worker, presence.incarnation, ",".join(classes), ",".join(devices))
-    return Call("enroll", (*known, failure.detail, failure.to_json(), *presence.runners), _ended)
+    return Call("enroll", (*known, failure.detail, failure.to_json(), *presence.runners), read)
 
 
 def heartbeat(presence: Presence, *, failure: Failure) -> Call[list[Ended]]:
@@ -234,9 +244,10 @@ def heartbeat(presence: Presence, *, failure: Failure) -> Call[list[Ended]]:
     return Call("heartbeat", args, read)
 
 
-def leave(presence: Presence) -> Call[None]:
-    """A worker has stopped in order."""
-    return Call("leave", (presence.worker, presence.incarnation), lambda answer: None)
+def leave(presence: Presence, *, failure: Failure) -> Call[None]:
+    """A worker has stopped in order; a run that it could not settle ends as lost."""
+    args = (presence.worker, presence.incarnation, failure.detail, failure.to_json())
+    return Call("leave", args, lambda answer: None)
 
 
 def _wish(answer: Answer, lease: Lease) -> Wish | None:

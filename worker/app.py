@@ -2,11 +2,11 @@
 
 worker_init            the parent loads torch, so that engines can be forked warm; it computes nothing
 worker_ready           the worker enrolls in the ledger, and its heart beats
-worker_process_init    a pool child becomes a runner
 worker_shutting_down   SIGTERM is passed on to the runners, which put their jobs back
 worker_shutdown        the worker leaves the ledger
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -41,6 +41,8 @@ class Worker:
         self.settings: Final = settings
         #: Of this start of the worker; its children inherit it.
         self.incarnation: Final = uuid.uuid4().hex
+        #: Set when the parent was told to stop: a child that is forked after that answers nothing.
+        self.draining = False
         self.heart: Heart | None = None
         self.runner: Runner | None = None
 
@@ -62,6 +64,8 @@ app.conf.worker_concurrency = len(devices(worker.settings))
 @app.task(name=ANSWER, bind=True)
 def answer(bell: Task) -> None:
     """Answer a bell. A runner that was told to stop makes way for a fresh one instead."""
+    if worker.draining:
+        return
     if worker.runner is None:
         worker.runner = Runner(worker.settings, str(bell.request.hostname), worker.runner_name(os.getpid()))
     # here and not when the process starts: billiard sets its own handler after that, which would take the engine along
@@ -85,14 +89,16 @@ def enroll(sender: Any, **_: Any) -> None:
     """Enroll the worker, and keep its heart beating."""
     worker.heart = Heart(worker.settings, str(sender.hostname), worker.incarnation, worker.live_runners)
     sender.timer.call_repeatedly(BEAT_EVERY_S, _beat, (worker.heart, sender.pool.maintain_pool))
-    worker.heart.beat()
+    _stop_unless(worker.heart.beat())
 
 
 @signals.worker_shutting_down.connect
 def drain(**_: Any) -> None:
     """Pass the wish on: Celery's own warm shutdown only stops the intake. A runner without a job may as well go."""
+    worker.draining = True
     for child in active_children():
-        os.kill(child.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has died by itself
+            os.kill(child.pid, signal.SIGTERM)
 
 
 @signals.worker_shutdown.connect
@@ -103,6 +109,13 @@ def leave(**_: Any) -> None:
 
 
 def _beat(heart: Heart, replace_the_dead: Callable[[], object]) -> None:
-    replace_the_dead()
-    if not heart.beat():
+    try:
+        replace_the_dead()
+    except OSError as error:
+        log.warning("no runner can be started: %s", error)
+    _stop_unless(heart.beat())
+
+
+def _stop_unless(welcome: bool) -> None:
+    if not welcome:
         os.kill(os.getpid(), signal.SIGTERM)

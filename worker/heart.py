@@ -70,7 +70,7 @@ class Heart:
     def stop(self) -> None:
         """Leave."""
         try:
-            self._ledger.run(transitions.leave(self._presence()))
+            self._ledger.run(transitions.leave(self._presence(), failure=RUNNER_DIED))
         except LedgerUnavailable as error:
             log.warning("left without a word: %s", error)
 

@@ -31,7 +31,7 @@ log: Final = logging.getLogger(__name__)
 REDIS_TIMEOUT_S: Final = 1.0
 
 #: The longest rest of a runner that can start no engine.
-LONGEST_REST_S: Final = 30.0
+LONGEST_REST_S: Final = 60.0
 
 BROKEN_OFF: Final = Failure(
     type="runner-broke", title="The runner broke off", detail="the process that ran the job went on without it"
@@ -136,7 +136,7 @@ class Runner:
     def _rest_after_failed_starts(self) -> None:
         """Leave the job to others for a while, longer each time, when this machine cannot start engines."""
         if self._failed_starts:
-            rest_s = min(2.0**self._failed_starts, LONGEST_REST_S)
+            rest_s = LONGEST_REST_S if self._failed_starts > 5 else 2.0**self._failed_starts
             log.warning("no engine starts here: no bell is answered for %g s", rest_s)
             until = time.monotonic() + rest_s
             while time.monotonic() < until and not self.drain.raised:

@@ -30,32 +30,37 @@ class Shelf:
         self._counting = lease.checkpoint
 
     def usable(self) -> Path | None:
-        """The file to go on from: the one that counts, if it is there and is what was recorded."""
+        """The file to go on from: the one that counts, if it is there and is what was recorded.
+
+        Raises:
+            OSError: it is there and cannot be read at the moment.
+        """
         if self._counting is None:
             return None
         path = self._path(self._counting)
-        try:
+        if path.exists():
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            found = str(error)
-        if found == self._counting.sha256:
-            return path
-        log.warning("checkpoint unusable, job %s starts over: %s is %s", self._lease.job_id, path, found)
+            if found == self._counting.sha256:
+                return path
+        log.warning("checkpoint missing or damaged, job %s starts over: %s", self._lease.job_id, path)
         return None
 
     def recorded(self, record: Record) -> None:
         """Delete the checkpoint that counted before, now that the record has made another one count."""
         if record.checkpoint is None:
             return
-        if self._counting is not None:
-            self._path(self._counting).unlink(missing_ok=True)
+        self.clear()
         self._counting = record.checkpoint
 
     def clear(self) -> None:
-        """Delete the one that counts: nothing goes on from a job that succeeded."""
-        if self._counting is not None:
+        """Delete the one that counted: a later one does, or nothing will go on from a job that succeeded."""
+        if self._counting is None:
+            return
+        try:
             self._path(self._counting).unlink(missing_ok=True)
+        except OSError as error:  # it takes room, and nothing else: the run goes on
+            log.warning("checkpoint not deleted: %s", error)
 
     def _path(self, checkpoint: Checkpoint) -> Path:
         return run_folder(self._root, self._lease.job_id, checkpoint.token) / checkpoint.name

@@ -154,9 +154,13 @@ class Supervision:
 
     def _farewell(self) -> Course:
         """Read its last reports and its exit status; an engine that closed its pipe and stays is killed."""
+        deadline = time.monotonic() + LEAVE_S
+        if not self._pipe.at_end:
+            self._engine.kill()  # it has exited; what it started may still write
         while not self._pipe.at_end and select.select([self._pipe.descriptor], [], [], 0)[0]:
             self._listen()
-        deadline = time.monotonic() + LEAVE_S
+            if time.monotonic() > deadline:
+                break
         pid, status, usage = os.wait4(self._engine.pid, os.WNOHANG)
         while pid == 0:
             if time.monotonic() > deadline:

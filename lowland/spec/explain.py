@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from lowland.errors import FieldError
 from lowland.spec.base import PATTERNS, Conflict
-from lowland.spec.show import SECRET_FIELDS, cut, nearest, one_of, public, shown
+from lowland.spec.show import SECRET_FIELDS, SECRET_OWNERS, cut, nearest, one_of, public, shown
 from lowland.spec.unions import models_in, tagged_union
 
 #: So many mistakes are told; finding the nearest known name takes time for each.
@@ -67,9 +67,17 @@ def _explained(error: ErrorDetails, model: type[BaseModel], given: object, kind:
     read = error["input"]
     if isinstance(cause, Conflict):
         path, read = (*path, *cause.field.split(".")), None
+    if error["type"] == "missing":
+        read = None
     field = ".".join(cut(str(part)) for part in path if part != "[key]")
-    value = "(hidden)" if SECRET_FIELDS & set(path) else _sent(given, path, read)
+    value = "(hidden)" if _may_hold_a_secret(error, path) else _sent(given, path, read)
     return FieldError(field=field, value=public(value), detail=_sentence(error, field, value, owner, kind))
+
+
+def _may_hold_a_secret(error: ErrorDetails, path: Sequence[int | str]) -> bool:
+    """Whether the value is a secret, or what somebody took for the place of one."""
+    is_misplaced = len(path) == 1 or error["type"] == "extra_forbidden"
+    return bool(SECRET_FIELDS & set(path)) or (bool(path) and path[0] in SECRET_OWNERS and is_misplaced)
 
 
 def _sent(given: object, path: Sequence[int | str], read: object) -> object:
@@ -98,8 +106,8 @@ def _sentence(error: ErrorDetails, field: str, value: Any, owner: type[BaseModel
             return f"{where}: {context['error']}" if where else str(context["error"])
         case "union_tag_invalid":
             known = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
-            tag = value if isinstance(value, str) else str(context["tag"])
-            return f"{field} is {shown(tag)}, which is not known{_hint(tag, known)}; give {one_of(known)}"
+            tag = value if isinstance(value, str) else _sent(value, [str(context["discriminator"]).strip("'")], None)
+            return f"{field} is {shown(tag)}, which is not known{_hint(str(tag), known)}; give {one_of(known)}"
         case "union_tag_not_found":
             known = list(union.members) if owner and (union := tagged_union(owner.model_fields[field])) else []
             return f"{field}.{str(context['discriminator']).strip(chr(39))} is missing; give {one_of(known)}"

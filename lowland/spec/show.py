@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -16,6 +17,10 @@ MAX_DEPTH: Final = 6
 MAX_INTEGER_BITS: Final = 128
 #: Fields whose values never come back.
 SECRET_FIELDS: Final = frozenset({"secret"})
+#: Fields that hold such fields: what stands wrongly in their place may be a secret too.
+SECRET_OWNERS: Final = frozenset({"webhook"})
+#: A user and a password in a URL.
+_CREDENTIALS: Final = re.compile(r"://[^/@\s]+@")
 
 
 def public(value: Any, depth: int = MAX_DEPTH) -> Any:
@@ -29,7 +34,7 @@ def public(value: Any, depth: int = MAX_DEPTH) -> Any:
             pairs = cast("Mapping[object, object]", value).items()
             return {str(key): "(hidden)" if key in SECRET_FIELDS else public(item, depth - 1) for key, item in pairs}
         case str():
-            return cut(value)
+            return cut(_CREDENTIALS.sub("://(hidden)@", value))
         case list() | tuple():
             return [public(item, depth - 1) for item in cast("Sequence[object]", value)]
         case bool() | None:

@@ -62,7 +62,7 @@ def test_a_wrong_spec_names_its_fields(client: Client) -> None:
         client.submit({"dataset": "kminst", "epochs": 0})
 
     assert [(error.field, error.value) for error in caught.value.errors] == [
-        ("dataset", {"name": "kminst"}),
+        ("dataset", "kminst"),
         ("epochs", 0),
     ]
     assert 'did you mean "kmnist"' in str(caught.value)

@@ -1,8 +1,9 @@
 """Who may write to a job, until when."""
 
 import pytest
+import redis
 
-from ledger import Displaced, LeaseLost, Ledger, NotEnrolled, Presence, reads, transitions
+from ledger import Displaced, Keys, LeaseLost, Ledger, NotEnrolled, Presence, reads, transitions
 from lowland.spec import Status
 from tests.ledger.playing import LOST, beat, claim, claimed, enroll, job, settle, submit
 from tests.waiting import until
@@ -155,14 +156,65 @@ def test_an_unknown_worker_is_told_to_enroll(ledger: Ledger) -> None:
     assert ledger.run(reads.overview()).live_workers == 1
 
 
-def test_a_worker_whose_name_was_taken_is_told_so_and_cannot_sign_the_other_one_off(ledger: Ledger) -> None:
+def silence(redis_url: str, keys: Keys, worker: str = "w1") -> None:
+    """Let a worker's last heartbeat be long ago."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.zadd(keys.key("workers"), {worker: 0})
+
+
+def test_a_name_is_not_given_away_while_its_worker_is_heard(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    enroll(ledger, incarnation="i1", runners=("r1",))
+    claimed(ledger, runner="r1")
+
+    with pytest.raises(Displaced, match="another worker has the name w1"):
+        enroll(ledger, incarnation="i2")
+
+    assert job(ledger, job_id).status == Status.RUNNING
+    assert beat(ledger, incarnation="i1", runners=("r1",)) == []
+
+
+def test_a_worker_whose_name_was_taken_is_told_so_and_cannot_sign_the_other_one_off(
+    ledger: Ledger, redis_url: str, keys: Keys
+) -> None:
     enroll(ledger, incarnation="i1")
+    silence(redis_url, keys)
     enroll(ledger, incarnation="i2")
 
-    with pytest.raises(Displaced, match="another worker has taken the name w1"):
+    with pytest.raises(Displaced):
         beat(ledger, incarnation="i1")
-    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i1", runners=())))
+    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i1", runners=()), failure=LOST))
     assert ledger.run(reads.overview()).live_workers == 1
 
-    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i2", runners=())))
+    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i2", runners=()), failure=LOST))
     assert ledger.run(reads.overview()).live_workers == 0
+
+
+def test_what_a_worker_could_not_settle_is_ended_when_it_leaves(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    enroll(ledger, runners=("r1",))
+    claimed(ledger, runner="r1")
+
+    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i1", runners=()), failure=LOST))
+
+    assert job(ledger, job_id).status == Status.QUEUED
+    assert claimed(ledger, runner="r2").attempt == 2
+
+
+def test_a_worker_that_comes_back_after_days_ends_what_it_left(ledger: Ledger, redis_url: str, keys: Keys) -> None:
+    job_id = submit(ledger)
+    enroll(ledger, incarnation="i1", runners=("r1",))
+    claimed(ledger, runner="r1")
+    silence(redis_url, keys)
+
+    assert enroll(ledger, incarnation="i2") == [transitions.Ended(job_id, Status.QUEUED)]
+
+
+def test_workers_that_never_come_back_are_forgotten(ledger: Ledger, redis_url: str, keys: Keys) -> None:
+    enroll(ledger, "w1")
+    silence(redis_url, keys)
+
+    enroll(ledger, "w2")
+
+    with pytest.raises(NotEnrolled):
+        beat(ledger, "w1")

@@ -61,7 +61,7 @@ CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "heartbeat": lambda ledger: after(
         (running(ledger), enroll(ledger, runners=("r1",))), transitions.heartbeat(W1, failure=LOST)
     ),
-    "leave": lambda ledger: after(enroll(ledger), transitions.leave(W1)),
+    "leave": lambda ledger: after(enroll(ledger), transitions.leave(W1, failure=LOST)),
     "get": lambda ledger: reads.get_job(submit(ledger)),
     "list": lambda ledger: after(submit(ledger), reads.list_jobs(limit=5)),
     "overview": lambda ledger: reads.overview(),

@@ -141,11 +141,21 @@ def test_what_no_worker_does_yet_is_refused_by_name(field: str) -> None:
 
 
 def test_a_secret_never_comes_back() -> None:
-    for webhook in ({"url": "https://x.org", "secret": "whsec_123"}, {"url": "bad", "secret": "whsec_123"}):
+    places: list[dict[str, Any]] = [
+        {"webhook": {"url": "https://x.org", "secret": "whsec_123"}},
+        {"webhook": {"url": "bad", "secret": "whsec_123"}},
+        {"webhook": {"url": "https://me:whsec_123@x.org"}},
+        {"webhook": {"url": "https://x.org", "Secret": "whsec_123"}},
+        {"webhook": {"secrets": "whsec_123"}},
+        {"webhook": "whsec_123"},
+        {"webhook": ["secret", "whsec_123"]},
+        {"dataset": {"name": {"secret": "whsec_123"}}},
+    ]
+    for place in places:
         with pytest.raises(SpecInvalid) as refused:
-            JobSpec.parse({**DIGITS, "webhook": webhook})
+            JobSpec.parse({**DIGITS, **place})
 
-        assert "whsec_123" not in repr(refused.value.errors)
+        assert "whsec_123" not in repr(refused.value.errors), place
 
 
 JSON = st.recursive(

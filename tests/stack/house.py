@@ -92,9 +92,11 @@ def house(folder: Path, *options: str, ready: bool = True, **variables: str) -> 
     """Start a house with its data in the folder, on a free port."""
     log_path = folder.with_name(f"{folder.name}.log")
     command = [LOWLAND, "serve", "--port", "0", "--data-dir", str(folder), *options]
+    # parts that are killed leave their temporary folders behind
+    environment = os.environ | {"TMPDIR": str(folder.parent)} | variables
     with log_path.open("a") as log:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | variables, start_new_session=True
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True
         )
     running = House(process=process, folder=folder, log_path=log_path)
     reader = threading.Thread(target=_listen, args=(running,))

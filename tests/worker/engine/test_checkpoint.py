@@ -81,12 +81,12 @@ def test_a_changed_byte_in_the_weights_is_noticed(checkpoint: Path) -> None:
         read_checkpoint(checkpoint, SPEC)
 
 
-def test_a_missing_one_is_a_permanent_error(tmp_path: Path) -> None:
+def test_a_missing_one_may_be_there_for_another_attempt(tmp_path: Path) -> None:
     ended = run(SPEC, tmp_path / "out", resume=tmp_path / "nowhere.pt")
 
     report = ended.one(Broken)
-    assert (report.type, report.permanent) == ("checkpoint-unusable", True)
-    assert report.detail == "nowhere.pt: cannot be read (No such file or directory)"
+    assert (report.type, report.permanent) == ("checkpoint-unreadable", False)
+    assert report.detail == "nowhere.pt: No such file or directory"
 
 
 def test_some_other_archive_is_no_checkpoint(tmp_path: Path) -> None:

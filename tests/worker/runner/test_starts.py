@@ -93,3 +93,12 @@ def test_a_checkpoint_is_deleted_once_a_later_one_counts_and_the_last_once_the_j
 
     folder = played.folder / "jobs" / job.id / "1"
     assert {path.name for path in folder.glob("*.pt")} == left
+
+
+def test_a_checkpoint_that_cannot_be_deleted_does_not_end_a_run(play: Play, ledger: Ledger) -> None:
+    submit(ledger)
+    later = CHECKPOINT.model_copy(update={"name": "later.pt", "step": 6})
+    # a folder in the file's place is what even root cannot unlink
+    script = "mkdir $OUT/last.pt; printf 12345 > $OUT/later.pt\n" + say(CHECKPOINT, later, FINISHED)
+
+    assert play(script).answer().status == Status.SUCCEEDED
