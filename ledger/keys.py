@@ -56,10 +56,6 @@ class Keys:
         """The key called `name` in the layout, with its blanks filled in."""
         return self.prefix + LAYOUT[name] % parts
 
-    def bell_list(self, device_class: str) -> str:
-        """The list in which Celery keeps the bells of a device class."""
-        return self.prefix + bell_queue(device_class)
-
 
 def bell_queue(device_class: str) -> str:
     """The name of the Celery queue of a device class, without the prefix."""

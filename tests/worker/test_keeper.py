@@ -3,6 +3,7 @@
 import redis
 
 from ledger import Keys, Ledger, LedgerSettings
+from ledger.keys import bell_queue
 from lowland.spec import Status
 from tests.conftest import free_port
 from tests.ledger.playing import claim, claimed, job, submit
@@ -18,7 +19,7 @@ def keeper(ledger: Ledger, redis_url: str, *, lease_s: float = 60.0) -> Keeper:
 
 def ringing(redis_url: str, keys: Keys) -> dict[str, int]:
     with redis.Redis.from_url(redis_url) as client:
-        return {name: client.llen(keys.bell_list(name)) for name in ("any", "cpu", "cuda")}
+        return {name: client.llen(keys.prefix + bell_queue(name)) for name in ("any", "cpu", "cuda")}
 
 
 def test_as_many_bells_ring_as_jobs_wait_in_each_class(ledger: Ledger, redis_url: str, keys: Keys) -> None:
@@ -47,7 +48,7 @@ def test_bells_that_got_lost_are_rung_again(ledger: Ledger, redis_url: str, keys
     submit(ledger)
     keeper(ledger, redis_url).turn()
     with redis.Redis.from_url(redis_url) as client:
-        client.delete(keys.bell_list("any"))
+        client.delete(keys.prefix + bell_queue("any"))
 
     keeper(ledger, redis_url).turn()
 
