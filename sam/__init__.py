@@ -21,19 +21,56 @@ from typing import Final, cast
 
 from torch.optim.optimizer import ParamsT
 
+from sam._plan import Active, Rho, RhoSchedule
 from sam.base import BaseOptimizer, SamOptimizer
-from sam.batch import Batch
+from sam.batch import Batch, Minibatch
 from sam.errors import NonFiniteGradient
+from sam.esam import ESAM
+from sam.friendly import FriendlySAM
+from sam.gsam import GSAM
+from sam.imbsam import ImbSAM
+from sam.looksam import LookSAM
+from sam.msam import MSAM
 from sam.plain import Plain
 from sam.pnorm import SAM
+from sam.ssam_dynamic import SSAMD
+from sam.ssam_fisher import SSAMF
 
-__all__ = ["SAM", "VARIANTS", "Batch", "NonFiniteGradient", "Plain", "SamOptimizer", "build"]
+__all__ = [
+    "ESAM",
+    "GSAM",
+    "MSAM",
+    "SAM",
+    "SSAMD",
+    "SSAMF",
+    "VARIANTS",
+    "Active",
+    "Batch",
+    "FriendlySAM",
+    "ImbSAM",
+    "LookSAM",
+    "Minibatch",
+    "NonFiniteGradient",
+    "Plain",
+    "Rho",
+    "RhoSchedule",
+    "SamOptimizer",
+    "build",
+]
 
 #: Every variant by its name on the wire.
 VARIANTS: Final[Mapping[str, type[SamOptimizer]]] = MappingProxyType(
     {
         "none": Plain,
         "sam": SAM,
+        "ssam-f": SSAMF,
+        "ssam-d": SSAMD,
+        "friendly": FriendlySAM,
+        "imbsam": ImbSAM,
+        "gsam": GSAM,
+        "looksam": LookSAM,
+        "msam": MSAM,
+        "esam": ESAM,
     }
 )
 

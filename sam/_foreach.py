@@ -8,7 +8,8 @@ a device.
 # (torch exports no _foreach_ name; this file is where the package uses them)
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -19,6 +20,13 @@ from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 _NARROW = (torch.float16, torch.bfloat16)
 #: Integer of the same width, by size in bytes, to multiply a bit pattern by 0 or 1.
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+@contextmanager
+def versions_kept(tensors: list[Tensor]) -> Iterator[None]:
+    """Inside, writing to these does not count as a change for autograd. They have to be put back to the bit."""
+    with torch.autograd._unsafe_preserve_version_counter(tuple(tensors)):
+        yield
 
 
 def by_type(first: list[Tensor], *others: list[Tensor]) -> list[list[list[Tensor]]]:
@@ -32,6 +40,11 @@ def by_type(first: list[Tensor], *others: list[Tensor]) -> list[list[list[Tensor
 def stored_values(t: Tensor) -> Tensor:
     """The tensor, or of a sparse one the values it stores, sharing their memory."""
     return t._values() if t.is_sparse else t
+
+
+def computing_type(t: Tensor) -> torch.dtype:
+    """The type a tensor's values are computed in."""
+    return torch.float32 if t.dtype in _NARROW else t.dtype
 
 
 def widened(tensors: list[Tensor]) -> list[Tensor]:
@@ -102,9 +115,33 @@ def multiply_(a: list[Tensor], b: list[Tensor]) -> None:
     torch._foreach_mul_(a, b)
 
 
-def scale_(tensors: list[Tensor], scale: Tensor) -> None:
-    """Multiply by a scalar tensor, in place."""
-    torch._foreach_mul_(tensors, scale.to(tensors[0].device))
+def lerp(a: list[Tensor], b: list[Tensor], weight: float) -> list[Tensor]:
+    """a + weight · (b - a) elementwise, newly allocated."""
+    return list(torch._foreach_lerp(a, b, weight))
+
+
+def scaled(tensors: list[Tensor], scale: float) -> list[Tensor]:
+    """scale · t elementwise, newly allocated."""
+    return list(torch._foreach_mul(tensors, scale))
+
+
+def plus_scaled(a: list[Tensor], b: list[Tensor], scale: float | Tensor) -> list[Tensor]:
+    """a + scale · b elementwise, newly allocated."""
+    if not isinstance(scale, Tensor):
+        return list(torch._foreach_add(a, b, alpha=scale))
+    total = list(torch._foreach_mul(b, scale.to(b[0].device)))
+    torch._foreach_add_(total, a)
+    return total
+
+
+def add_squares_(total: list[Tensor], a: list[Tensor]) -> None:
+    """total += a² elementwise, in place."""
+    torch._foreach_addcmul_(total, a, a)
+
+
+def scale_(tensors: list[Tensor], scale: float | Tensor) -> None:
+    """Multiply by a number or a scalar tensor, in place."""
+    torch._foreach_mul_(tensors, scale.to(tensors[0].device) if isinstance(scale, Tensor) else scale)
 
 
 def power_(tensors: list[Tensor], exponent: float) -> None:
@@ -117,19 +154,57 @@ def add_(tensors: list[Tensor], number: float) -> None:
     torch._foreach_add_(tensors, number)
 
 
+def number(scalar: Tensor) -> float | Tensor:
+    """A scalar tensor as a float where it is on the CPU, where reading it costs nothing; else itself."""
+    return scalar.item() if scalar.device.type == "cpu" else scalar
+
+
 def total_max(lists: Sequence[list[Tensor]]) -> Tensor:
     """The largest element of all lists, a scalar on the first list's device; nan passes through."""
     maxima = [m for ts in lists for m in torch._foreach_max(ts)]
     return torch.stack([m.to(maxima[0].device) for m in maxima]).max()
 
 
-def add_scaled_(w: list[Tensor], direction: list[Tensor], scale: Tensor) -> None:
-    """w += scale · direction, in place; `scale` is a scalar tensor. The direction is left alone."""
-    if w[0].device.type == "cpu" and w[0].dtype == direction[0].dtype:
-        # One pass and no temporary; on other devices a scalar operand would mean one kernel per tensor.
-        torch._foreach_addcmul_(w, direction, [scale.to(w[0].dtype)] * len(w))
+def add_scaled_(
+    w: list[Tensor], direction: list[Tensor], scale: float | Tensor, mask: list[Tensor] | None = None
+) -> None:
+    """w += scale · direction (· mask), in place; `scale` is a number or a scalar tensor."""
+    if isinstance(scale, Tensor) or w[0].dtype != direction[0].dtype:
+        factor = scale.to(w[0].device) if isinstance(scale, Tensor) else scale
+        step = list(torch._foreach_mul(direction, factor))
+        if mask is not None:
+            torch._foreach_mul_(step, mask)
+        torch._foreach_add_(w, step)
+    elif mask is None:
+        torch._foreach_add_(w, direction, alpha=scale)  # one pass and no temporary
     else:
-        torch._foreach_add_(w, list(torch._foreach_mul(direction, scale.to(w[0].device))))
+        torch._foreach_addcmul_(w, direction, mask, value=scale)
+
+
+def dot(a: Sequence[list[Tensor]], b: Sequence[list[Tensor]]) -> Tensor:
+    """The scalar product of parallel lists, each taken as one vector: a scalar on the first list's device."""
+    parts: list[Tensor] = []
+    for a_i, b_i in zip(a, b, strict=True):
+        if a_i[0].device.type == "cpu":
+            parts += [torch.dot(*_flat(x, y)) for x, y in zip(a_i, b_i, strict=True)]  # no temporary
+        else:
+            # Σx = 2 Σ max(x, 0) - Σ|x|, in a few kernels for the whole list; torch has no sum of a list.
+            products = list(torch._foreach_mul(a_i, b_i))
+            everything = torch.stack(list(torch._foreach_norm(products, 1))).sum()
+            torch._foreach_clamp_min_(products, 0)
+            parts.append(2 * torch.stack(list(torch._foreach_norm(products, 1))).sum() - everything)
+    if not parts:
+        return torch.zeros(())
+    return torch.stack([part.to(parts[0].device) for part in parts]).sum()
+
+
+def _flat(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors of one shape as vectors in the same order: views where both are laid out alike without gaps."""
+    if not (a.is_contiguous() and b.is_contiguous()):
+        last = torch.channels_last
+        if a.dim() == 4 and a.is_contiguous(memory_format=last) and b.is_contiguous(memory_format=last):
+            a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)
+    return a.reshape(-1), b.reshape(-1)
 
 
 def copy_(to: list[Tensor], of: list[Tensor]) -> None:
@@ -143,11 +218,16 @@ def zero_(tensors: list[Tensor]) -> None:
     torch._foreach_zero_(tensors)
 
 
-def keep_if_(tensors: list[Tensor], keep: Tensor) -> None:
-    """Leave every bit alone where the boolean scalar `keep` is true, else set all to zero, nan included; no
-    host sync.
+def keep_if_(tensors: list[Tensor], keep: Tensor, instead: list[Tensor] | None = None) -> None:
+    """Leave every bit alone where the boolean scalar `keep` is true, else write the other list's, or zeros; no host
+    sync.
 
     nan times 0 is nan, so the bit patterns are multiplied, as integers.
     """
     integer = _BITS[tensors[0].element_size()]
-    torch._foreach_mul_([t.view(integer) for t in tensors], keep.to(tensors[0].device, dtype=integer))
+    factor = keep.to(tensors[0].device, dtype=integer)
+    bits = [t.view(integer) for t in tensors]
+    torch._foreach_mul_(bits, factor)
+    if instead is not None:
+        others = list(torch._foreach_mul([t.view(integer) for t in instead], 1 - factor))
+        torch._foreach_add_(bits, others)

@@ -34,16 +34,20 @@ class Gate:
         elif not finite:
             raise NonFiniteGradient(which)
 
-    def pass_through(self, gradients: Sequence[list[Tensor]]) -> None:
-        """Look the final gradients over. In place: zeros where a flag is down, else bit for bit the same."""
+    def pass_through(self, gradients: Sequence[list[Tensor]]) -> Tensor | None:
+        """Look the final gradients over. In place: zeros where a flag is down, else bit for bit the same.
+
+        Returns the flag of the whole step, a boolean scalar; None on the CPU, where a bad one has raised.
+        """
         self.watch(_foreach.all_finite(gradients), "final")
         if not self._flags:
-            return
+            return None
         finite = torch.stack([f.to(self._flags[0].device) for f in self._flags]).all()
         for g in gradients:
             _foreach.keep_if_(g, finite)
         bad = (~finite).long()
         self._bad_steps = bad if self._bad_steps is None else self._bad_steps + bad
+        return finite
 
     def raise_if_bad(self) -> None:
         """Raise NonFiniteGradient if a flag was down since the last call. Waits for the device."""

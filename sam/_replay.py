@@ -37,11 +37,12 @@ class Buffers:
 
     def copy(self) -> list[Tensor]:
         """A copy of every buffer as it is now."""
-        return [b.clone() for b in self._now()]
+        return [b.clone() for b in self.now()]
 
     def put_back(self, copies: list[Tensor]) -> None:
         """Write the copies into the buffers, bit for bit."""
-        _foreach.copy_(self._now(), copies)
+        _foreach.copy_(self.now(), copies)
 
-    def _now(self) -> list[Tensor]:
+    def now(self) -> list[Tensor]:
+        """The buffers themselves, as the model has them now."""
         return [b for m in self._owners for b in m.buffers(recurse=False)]

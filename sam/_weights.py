@@ -5,7 +5,7 @@ Shift     where they are to go: ε = scale · direction
 Weights   goes there, and returns bit for bit from a saved copy
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,34 +18,43 @@ from sam import _foreach
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Parameters of one group, device and dtype that have a gradient: `w`, and parallel to it `g`."""
+    """Parameters `w` of one group, device and dtype, parallel to it their gradients `g`, and the group's ρ."""
 
     group: Mapping[str, Any]
     w: list[Tensor]
     g: list[Tensor]
+    rho: float
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A perturbation of some parameters: ε = scale · direction, elementwise; `scale` is a scalar tensor."""
+    """A perturbation of some parameters: ε = scale · direction, elementwise, times the mask where there is one."""
 
     w: list[Tensor]
     direction: list[Tensor]
-    scale: Tensor
+    scale: float | Tensor
+    mask: list[Tensor] | None = None
 
 
-def blocks_of(groups: Sequence[Mapping[str, Any]]) -> list[Block]:
-    """The parameters that have a gradient, in blocks. RuntimeError for a sparse one, which no ε fits."""
+def blocks_of(
+    groups: Sequence[Mapping[str, Any]], radii: Sequence[float], values: Callable[[Tensor], Tensor | None]
+) -> list[Block]:
+    """The parameters that have a value (a gradient, say), in blocks. RuntimeError for a sparse one, which no ε fits."""
     blocks: list[Block] = []
-    for group in groups:
-        w = [p for p in group["params"] if p.grad is not None and p.numel() > 0]
-        g = [p.grad for p in w]
-        if any(t.is_sparse for t in g):
+    for group, rho in zip(groups, radii, strict=True):
+        pairs = [(p, value) for p in group["params"] if (value := values(p)) is not None and p.numel() > 0]
+        if any(value.is_sparse for _, value in pairs):
             raise RuntimeError(
                 "sparse gradients cannot be perturbed; give Embedding(sparse=False), or rho=0 everywhere"
             )
-        blocks += [Block(group, ws, gs) for ws, gs in _foreach.by_type(w, g)]
+        parts = _foreach.by_type([p for p, _ in pairs], [value for _, value in pairs])
+        blocks += [Block(group, w, g, rho) for w, g in parts]
     return blocks
+
+
+def gradient(p: Tensor) -> Tensor | None:
+    """A parameter's gradient."""
+    return p.grad
 
 
 class Weights:
@@ -63,8 +72,8 @@ class Weights:
             _foreach.copy_(saved, w)
         self.are_perturbed = True
         try:
-            for shift in shifts:
-                _foreach.add_scaled_(shift.w, shift.direction, shift.scale)
+            _move(shifts)
+            del shifts  # they hold a gradient, which would be one more copy of w in the pass to come
             yield
         finally:
             with torch.no_grad():
@@ -86,3 +95,8 @@ class Weights:
 
     def __reduce__(self) -> tuple[type["Weights"], tuple[()]]:
         return Weights, ()  # copies are scratch: a pickled or deep-copied optimizer makes its own
+
+
+def _move(shifts: Sequence[Shift]) -> None:
+    for shift in shifts:
+        _foreach.add_scaled_(shift.w, shift.direction, shift.scale, shift.mask)

@@ -4,11 +4,12 @@ A variant is a small program, `_passes`: a generator that yields where it needs 
 finds the gradients in `.grad` when it goes on, and moves the weights only inside `with self._perturbed(...)`:
 
     start = self._random_state()
-    yield None                                    # the clean gradient
+    yield CLEAN                                   # the gradient at w, for ε
     with self._perturbed(shifts, start):          # save w, w += ε, replay the random numbers
-        yield None                                # the perturbed gradient
+        yield FINAL                               # the gradient at w + ε, for the update
                                                   # w bit for bit as it was, buffers as pass one left them
-What stands in `.grad` when the program ends is the final gradient: the frame looks it over and steps with it.
+What stands in `.grad` when the program ends is the final gradient: the frame looks it over and steps with it. A step
+outside `active`, or with every ρ at 0, is the base optimizer's own: then the program is not asked.
 
 The frame runs that program for whoever has the passes:
 
@@ -16,55 +17,39 @@ The frame runs that program for whoever has the passes:
     step_on(batch)               a trainer's batch; variants that need the losses of single samples get them
     from it first_step, second_step      a hand-written loop: the program waits between the two calls
 
-Whatever ends the program, an exception in a pass included, ends the `with` and so puts w back.
+Whatever ends the program, an exception in a pass included, ends the `with` and so puts w back. What a program writes
+to `self._memory` counts from the end of the step on, if the step was taken.
 """
 
-import copy
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from numbers import Real
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import LBFGS, Optimizer
 from torch.optim.optimizer import ParamsT, StateDict
 
-from sam import _foreach
+from sam import _foreach, _ranks
+from sam._by_hand import ByHand
 from sam._gate import Gate
+from sam._memory import Memory, PerParameter
+from sam._passes import CLEAN, FINAL, MeanLoss, Pass, Passes, backward
+from sam._plan import Active, Plan, Window, radius
 from sam._replay import Buffers, RandomState
 from sam._scaling import refuse_scaler_step, unscale, unscale_in_scaler_step
-from sam._weights import Block, Shift, Weights, blocks_of
-from sam.batch import Batch, MeanLoss, Pass
+from sam._weights import Block, Shift, Weights, blocks_of, gradient
+from sam.batch import Batch
 
 #: A torch optimizer class, or anything that builds an optimizer from parameters and keywords.
 BaseOptimizer: TypeAlias = Callable[..., Optimizer]
-#: A variant's program: yields where it needs a pass.
-Passes: TypeAlias = Generator[Pass, None, None]
+#: ε from blocks of gradients, and a scalar that is finite where all of them are.
+Perturbation: TypeAlias = Callable[[list[Block]], tuple[list[Shift], Tensor]]
 #: What the caller's closure returns, a tensor or a number; `step` returns the first one.
 Loss = TypeVar("Loss")
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The final gradients by parameter, and the buffers, as the first pass left them."""
-
-    gradients: list[tuple[Tensor, Tensor]]
-    buffers: list[Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class _ByHand:
-    """A step between `first_step` and `second_step`; `kept` is what pass one left, where it was enough."""
-
-    passes: Passes
-    kept: _Kept | None
-    scaler: GradScaler | None
-    overflowed: bool
 
 
 class SamOptimizer(Optimizer, ABC):
@@ -76,7 +61,7 @@ class SamOptimizer(Optimizer, ABC):
 
     Attributes:
         base_optimizer: the optimizer that steps.
-        memory: what a variant remembers from step to step; saved and loaded with the state.
+        steps_taken: steps so far, those that a GradScaler skipped included; saved and loaded with the state.
     """
 
     #: torch's GradScaler then leaves unscaling to `step`, which is how a closure under `scaler.step` can be
@@ -90,19 +75,29 @@ class SamOptimizer(Optimizer, ABC):
         *,
         settings: Mapping[str, object],
         options: Mapping[str, object],
+        active: Active,
         base_kwargs: Mapping[str, object],
         model: nn.Module | None,
+        rho_0_is_base: bool = True,
     ) -> None:
-        self._settings = dict(settings)
-        self._options = dict(options)
+        self._window = Window.of(active)
+        self._settings = {**settings, "active": self._window.as_option()}
+        self._options = {name: dict(v) if isinstance(v, Mapping) else v for name, v in options.items()}
+        self._rho_0_is_base = rho_0_is_base
         self._check_options(self._options)
         self.base_optimizer = base_optimizer(params, **base_kwargs)
         _check_base(self.base_optimizer, self._options)
-        self.memory: dict[str, Any] = {}
+        self.steps_taken = 0
+        self._plan = Plan()
+        self._memory = Memory()
+        self._model = model
         self._buffers = Buffers(model)
         self._weights = Weights()
-        self._by_hand: _ByHand | None = None
         self._gate = Gate()
+        self._by_hand: ByHand | None = None
+        self._batch: Batch | None = None
+        self._scaler: GradScaler | None = None
+        self._pass: Pass | None = None
         super().__init__(self.base_optimizer.param_groups, {**self.base_optimizer.defaults, **self._options})
         self.state = self.base_optimizer.state
 
@@ -110,13 +105,46 @@ class SamOptimizer(Optimizer, ABC):
 
     @abstractmethod
     def _passes(self) -> Passes:
-        """One step's program (see the module). It leaves the final gradient in `.grad`."""
+        """The program of a step that is not the base optimizer's. It leaves the final gradient in `.grad`."""
 
     @abstractmethod
     def _check_options(self, options: Mapping[str, object]) -> None:
         """Raise ValueError for an option of a parameter group that cannot be."""
 
     # What a caller does.
+
+    def plan(
+        self,
+        *,
+        steps: int | None = None,
+        steps_per_epoch: int | None = None,
+        seed: int = 0,
+        class_counts: Sequence[int] | None = None,
+        samples: Callable[[int, int], Batch] | None = None,
+    ) -> None:
+        """Tell what a trainer knows of the run: once, before the first step. Not part of the state.
+
+        Args:
+            steps: optimizer steps of the whole run. Wanted by `active` with a start or an end, by a `rho` that
+                follows the run.
+            steps_per_epoch: optimizer steps of an epoch. Wanted by variants that do something every so many epochs;
+                without it the whole run is one epoch.
+            seed: random masks are functions of this and of the step, the same on every data-parallel rank.
+            class_counts: training samples of each class. Wanted by ImbSAM.
+            samples: called with a number n and the step's number, returns a batch of n training samples to estimate
+                something from. To resume exactly it has to be a function of the two, to run in data parallel the same
+                on every rank. Used by SSAM-F.
+
+        Raises:
+            ValueError: a number that cannot be, or one that the variant cannot work with.
+        """
+        for name, value in (("steps", steps), ("steps_per_epoch", steps_per_epoch)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}")
+        counts = None if class_counts is None else tuple(int(count) for count in class_counts)
+        plan = Plan(steps=steps, steps_per_epoch=steps_per_epoch, seed=seed, class_counts=counts, samples=samples)
+        self._check_plan(plan)
+        self._plan = plan
 
     @overload
     def step(self, closure: None = None, *, scaler: GradScaler | None = None) -> None: ...
@@ -131,7 +159,7 @@ class SamOptimizer(Optimizer, ABC):
         Args:
             closure: zeroes the gradients (the frame does too), runs forward and backward, returns the loss;
                 called once per pass. Without it the gradients in `.grad` are used, which is enough only where
-                one pass is.
+                one pass at w is.
             scaler: for a closure that ends in `scaler.scale(loss).backward()`. Both gradients are unscaled,
                 and a step with an overflow is skipped; `scaler.update()` is the caller's.
                 `scaler.step(optimizer, closure)` is refused: it could not unscale the gradients of the
@@ -139,26 +167,33 @@ class SamOptimizer(Optimizer, ABC):
 
         Raises:
             NonFiniteGradient: on the CPU, without a scaler; weights and state are as before the step.
-            RuntimeError: a second pass is needed and there is no closure.
+            RuntimeError: another pass is needed and there is no closure.
+            TypeError: the variant needs the losses of single samples, which a closure does not give.
         """
         self._gate.open()
         if closure is None:
             return self._finish_by_hand(self._by_hand) if self._by_hand else self._step_on_gradients(scaler)
         self._refuse_if_pending()
         refuse_scaler_step(self)
+        self._batch = closure.batch if isinstance(closure, MeanLoss) else None
+        self._scaler = scaler
         loss: Loss | None = None
-        overflowed = False
-        passes = self._passes()
+        overflowed, owner = False, cast(Optimizer, self)
+        passes = self._program()
         try:
-            for number, wanted in enumerate(passes):
-                self.zero_grad()
+            for wanted in passes:
+                self._pass = wanted
+                self._drop_gradients()
                 with torch.enable_grad():
-                    value = self._evaluate(wanted, closure)
-                overflowed |= unscale(scaler, self if number == 0 else self.base_optimizer, self._gradients)
-                loss = value if number == 0 else loss
+                    run = closure if wanted.run is None else cast(Callable[[], Loss], wanted.run)
+                    value = run()
+                overflowed |= unscale(scaler, owner, self._gradients)
+                if owner is self:
+                    loss, owner = value, self.base_optimizer
         finally:
+            self._pass = self._batch = self._scaler = None
             passes.close()
-        self._base_step(overflowed)
+        self._end_step(overflowed)
         return loss
 
     def step_on(self, batch: Batch, *, scaler: GradScaler | None = None) -> Tensor:
@@ -186,10 +221,11 @@ class SamOptimizer(Optimizer, ABC):
         self._refuse_if_pending()
         self._gate.open()
         overflowed = unscale(scaler, self, self._gradients)
-        passes = self._passes()
-        self._next_pass(passes)
-        more = self._next_pass(passes)
-        self._by_hand = _ByHand(passes, None if more else self._keep(), scaler, overflowed)
+        passes = self._program()
+        next(passes)
+        # A program whose first pass is at w + ε has no use for the gradient at w that a hand-written loop begins with.
+        more = self.is_perturbed or next(passes, None) is not None
+        self._by_hand = ByHand.of(passes, self._parameters(), self._buffers, more=more, scaler=scaler, bad=overflowed)
         if zero_grad:
             self.zero_grad()
         return more
@@ -211,8 +247,19 @@ class SamOptimizer(Optimizer, ABC):
 
     @property
     def is_perturbed(self) -> bool:
-        """Whether the weights stand at w + ε now: inside a closure, whether this is a second pass."""
+        """Whether the weights stand at w + ε now: inside a closure, whether this is a perturbed pass."""
         return self._weights.are_perturbed
+
+    @property
+    def gradient_may_stay_local(self) -> bool:
+        """Inside a pass: whether its gradient only makes ε, so that it need not be shared between ranks.
+
+        Sharing it anyway gives all ranks one ε; not sharing it is m-sharpness, m being a rank's batch:
+
+            with ddp.no_sync() if optimizer.gradient_may_stay_local else contextlib.nullcontext():
+                loss_of(ddp(x), y).backward()
+        """
+        return self._pass is not None and self._pass.may_stay_local
 
     def raise_if_nonfinite(self) -> None:
         """Raise NonFiniteGradient if a step since the last call met a gradient that was not finite.
@@ -228,21 +275,27 @@ class SamOptimizer(Optimizer, ABC):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, with its own options where it names them, to this optimizer and its base."""
-        self._check_options({**self._options, **param_group})
+        options = {**self._options, **param_group}
+        self._check_options(options)
+        self._check_group({**self.base_optimizer.defaults, **options})
         if not any(param_group is known for known in self.base_optimizer.param_groups):
             self.base_optimizer.add_param_group(param_group)
+        if isinstance(options.get("rho"), Mapping):
+            param_group.setdefault("peak_lr", float(param_group["lr"]))
         super().add_param_group(param_group)
 
     def state_dict(self) -> StateDict:
-        """The base optimizer's state dict, and under "memory" what the variant remembers."""
+        """The base optimizer's state dict; beside it "memory", what the variant remembers, and "steps_taken"."""
         self._refuse_while_perturbed()
-        return {**super().state_dict(), "memory": dict(self.memory)}
+        memory = self._memory.state_dict(self._parameters())
+        return {**super().state_dict(), "memory": memory, "steps_taken": self.steps_taken}
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         """Load a state dict of this variant, or of its base optimizer alone."""
         self.restore()
         super().load_state_dict(state_dict)
-        self.memory = copy.deepcopy(state_dict.get("memory", {}))
+        self._memory.load_state_dict(state_dict.get("memory", {}), self._parameters())
+        self.steps_taken = state_dict.get("steps_taken", 0)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in self._settings.items())
@@ -255,7 +308,7 @@ class SamOptimizer(Optimizer, ABC):
             name: value
             for name, value in self.__dict__.items()
             if name != "step" and not name.startswith(("_optimizer_", "_opt_called"))
-        }
+        } | {"_plan": self._plan.for_a_copy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -264,15 +317,15 @@ class SamOptimizer(Optimizer, ABC):
                 group.setdefault(name, value)
         self.base_optimizer.__setstate__({"state": self.state, "param_groups": list(self.param_groups)})
 
-    # What a variant calls, beside `self._gate.watch` for a gradient it has looked at.
+    # What a variant calls, beside `self._memory`.
 
     def _random_state(self) -> RandomState:
         """The random numbers' state now; taken before the first pass, it is what the second replays."""
         return RandomState(p.device for p in self._parameters())
 
-    def _blocks(self) -> list[Block]:
-        """The parameters that have a gradient, and it."""
-        return blocks_of(self.param_groups)
+    def _blocks(self, values: Callable[[Tensor], Tensor | None] = gradient) -> list[Block]:
+        """The parameters that have a gradient (or whatever else is asked for), it, and their ρ at this step."""
+        return blocks_of(self.param_groups, [self._radius(group) for group in self.param_groups], values)
 
     @contextmanager
     def _perturbed(self, shifts: Sequence[Shift], start: RandomState) -> Iterator[None]:
@@ -280,78 +333,134 @@ class SamOptimizer(Optimizer, ABC):
         copies = self._buffers.copy()
         try:
             with self._weights.perturbed(shifts):
+                del shifts  # as the weights do: nothing here keeps the gradient alive
                 start.replay()
                 yield
         finally:
             self._buffers.put_back(copies)
 
+    def _two_passes(self, perturbation: Perturbation) -> Passes:
+        """The common program: ε from the clean gradient, the final one at w + ε."""
+        start = self._random_state()
+        yield CLEAN
+        with self._perturbed(self._shifts(perturbation), start):
+            yield FINAL
+
+    def _shifts(self, perturbation: Perturbation) -> list[Shift]:
+        """ε from the gradients in `.grad`, which are looked over."""
+        shifts, norm = perturbation(self._blocks())
+        self._gate.watch(torch.isfinite(norm), "clean")
+        return shifts
+
+    def _batch_at_hand(self) -> Batch:
+        """The batch of `step_on`. TypeError in a step that a closure or a hand-written loop drives."""
+        if self._batch is None:
+            raise TypeError(f"{type(self).__name__} needs the losses of single samples: use step_on(batch)")
+        return self._batch
+
+    def _refuse_scaler_and_ranks(self, option: str) -> None:
+        if self._scaler is not None:
+            raise RuntimeError(f"{option} makes more passes than a GradScaler can unscale: give no scaler")
+        if _ranks.count() > 1:
+            raise RuntimeError(f"{option} does not work in data parallel: {_ranks.count()} processes are running")
+
+    @property
+    def _model_is_compiled(self) -> bool:
+        # By attribute: importing torch._dynamo for its class takes as long as importing torch.
+        return any(getattr(self._model, name, None) is not None for name in ("_orig_mod", "_compiled_call_impl"))
+
+    def _refuse_wrapped_model(self, option: str) -> None:
+        if isinstance(self._model, DistributedDataParallel) or self._model_is_compiled:
+            raise ValueError(f"model must be neither compiled nor DistributedDataParallel with {option}")
+
+    def _backward(self, loss: Tensor) -> None:
+        """Send a loss of the batch at hand backward, scaled where there is a scaler."""
+        backward(loss, self._scaler)
+
+    def _radius(self, group: Mapping[str, Any]) -> float:
+        """The group's ρ at this step."""
+        return radius(group, self.steps_taken, self._plan)
+
+    def _clean_gradients(self) -> PerParameter:
+        """The gradients by parameter, to be used after the next pass, which puts others into `.grad`.
+
+        Copies in a hand-written loop: between its calls the gradients are the caller's, to zero in place for one.
+        """
+        by_hand = self._pass is None
+        return {p: g.clone() if by_hand else g for p in self._parameters() if (g := p.grad) is not None}
+
+    def _check_plan(self, plan: Plan) -> None:
+        """Raise ValueError for a plan that the variant cannot work with."""
+
+    def _check_group(self, group: Mapping[str, Any]) -> None:
+        """Raise ValueError for a parameter group, the base optimizer's options included, that it cannot work with."""
+
     # The frame.
+
+    def _program(self) -> Passes:
+        self._memory.forget_written()
+        if self._is_idle():
+            yield FINAL
+        else:
+            yield from self._passes()
+
+    def _is_idle(self) -> bool:
+        """Whether this step is the base optimizer's own."""
+        if not self._window.holds(self.steps_taken, self._plan):
+            return True
+        if not self._rho_0_is_base:
+            return False
+        return "rho" not in self._options or all(self._radius(group) == 0 for group in self.param_groups)
 
     def _parameters(self) -> Iterator[Tensor]:
         return (p for group in self.param_groups for p in group["params"])
 
     def _gradients(self) -> list[list[Tensor]]:
         """What the gradients store, in lists of one device and dtype."""
-        stored = [_foreach.stored_values(p.grad) for p in self._parameters() if p.grad is not None]
+        stored = [_foreach.stored_values(g) for p in self._parameters() if (g := p.grad) is not None]
         return [part for (part,) in _foreach.by_type([g for g in stored if g.numel() > 0])]
 
-    def _evaluate(self, wanted: Pass, closure: Callable[[], Loss]) -> Loss:
-        if wanted is None:
-            return closure()
-        if isinstance(closure, MeanLoss):
-            return cast(Loss, wanted(closure.batch))
-        raise TypeError(f"{type(self).__name__} needs the losses of single samples: use step_on(batch)")
+    def _drop_gradients(self) -> None:
+        for p in self._parameters():
+            p.grad = None
 
-    def _next_pass(self, passes: Passes) -> bool:
-        """Go on to the next pass of a step whose passes the caller makes. Returns whether there is one."""
-        for wanted in passes:
-            if wanted is not None:
-                passes.close()
-                raise TypeError(f"{type(self).__name__} needs the losses of single samples: use step_on(batch)")
-            return True
-        return False
-
-    def _base_step(self, overflowed: bool) -> None:
+    def _end_step(self, overflowed: bool) -> None:
         if not overflowed:
-            self._gate.pass_through(self._gradients())
+            taken = self._gate.pass_through(self._gradients())
             self.base_optimizer.step()
+            self._memory.commit(taken)
+        self.steps_taken += 1
 
     def _step_on_gradients(self, scaler: GradScaler | None) -> None:
-        if unscale(scaler, self, self._gradients) or unscale_in_scaler_step(self, self._gradients):
-            return
-        passes = self._passes()
-        try:
-            self._next_pass(passes)
-            if self._next_pass(passes):
-                name = type(self).__name__
-                raise RuntimeError(
-                    f"{name} needs a second pass: give step a closure, or use first_step and second_step"
-                )
-        finally:
-            passes.close()
-        self._base_step(overflowed=False)
+        overflowed = unscale(scaler, self, self._gradients) or unscale_in_scaler_step(self, self._gradients)
+        if not overflowed:
+            passes = self._program()
+            try:
+                next(passes)
+                if self.is_perturbed or next(passes, None) is not None:
+                    raise RuntimeError(
+                        f"{type(self).__name__} needs a second pass: give step a closure, or use first_step and "
+                        "second_step"
+                    )
+            finally:
+                passes.close()
+        self._end_step(overflowed)
 
-    def _finish_by_hand(self, pending: _ByHand) -> None:
+    def _finish_by_hand(self, pending: ByHand) -> None:
         self._by_hand = None
-        overflowed = pending.overflowed
         try:
             refuse_scaler_step(self)
+            overflowed = pending.overflowed
             if pending.kept is None:
                 overflowed |= unscale(pending.scaler, self.base_optimizer, self._gradients)
-                if self._next_pass(pending.passes):
+                if next(pending.passes, None) is not None:
                     raise RuntimeError(f"{type(self).__name__} takes more than two passes: use step(closure)")
             else:
-                self.zero_grad()
-                for p, g in pending.kept.gradients:
-                    p.grad = g
-                self._buffers.put_back(pending.kept.buffers)
+                self._drop_gradients()
+                pending.kept.put_back(self._buffers)
         finally:
             pending.passes.close()
-        self._base_step(overflowed)
-
-    def _keep(self) -> _Kept:
-        gradients = [(p, p.grad.clone()) for p in self._parameters() if p.grad is not None]
-        return _Kept(gradients, self._buffers.copy())
+        self._end_step(overflowed)
 
     def _refuse_while_perturbed(self) -> None:
         if self._by_hand is not None or self.is_perturbed:
@@ -361,14 +470,6 @@ class SamOptimizer(Optimizer, ABC):
         if self._by_hand is not None:
             self.restore()
             raise RuntimeError("second_step did not follow first_step; the weights have been put back")
-
-
-def check_at_least_zero(name: str, value: object) -> None:
-    """Raise ValueError unless the value is a finite number >= 0."""
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value}")
-    if float(value) < 0:
-        raise ValueError(f"{name} must be >= 0, got {value}")
 
 
 def _check_base(base: Optimizer, options: Mapping[str, object]) -> None:

@@ -1,40 +1,76 @@
 """What a trainer hands to `step_on`: one batch, as the losses it has at the present weights."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
+import torch
 from torch import Tensor
-from torch.amp.grad_scaler import GradScaler
 
 
 class Batch(Protocol):
-    """One batch of n samples. `losses` is called once per forward pass, under `torch.enable_grad()`."""
+    """One batch of n samples: all that any variant ever asks a trainer for.
+
+    `len(batch)` is n. Everything is asked for again in each pass of a step, and has to answer for the weights as they
+    are then.
+    """
+
+    def __len__(self) -> int: ...
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The class of each sample, int64 [n], on the CPU, so that reading it waits for no device; None without."""
+        ...
 
     def losses(self, part: Tensor | None = None) -> Tensor:
         """Run the forward (autocast included) and return the loss of each sample, with its graph.
 
-        `part` (int64, shape [m], on the batch's device) asks for those samples only, in that order; without
-        it the whole batch is meant. Returns shape [n] or [m]. Nothing is reduced, scaled or sent backward
-        here.
+        `part` (int64 [m], on the CPU or the batch's device) asks for those samples only, in that order; without it the
+        whole batch is meant. Returns shape [n] or [m]. Nothing is reduced, scaled or sent backward here.
         """
         ...
 
 
-#: One pass of a variant's step. None is the objective itself: the mean loss of the batch, or the caller's
-#: closure. A function is a pass that needs more than that: it sends backward what it needs and returns the
-#: loss to report.
-Pass: TypeAlias = Callable[[Batch], Tensor] | None
+class Minibatch:
+    """A batch made of a model, inputs and targets.
 
+        cross_entropy = functools.partial(torch.nn.functional.cross_entropy, reduction="none")
+        optimizer.step_on(sam.Minibatch(model, x, y, cross_entropy))
 
-@dataclass(frozen=True, slots=True)
-class MeanLoss:
-    """A batch as a closure: forward, mean, backward. Returns the mean loss, detached."""
+    Args:
+        model: anything called with inputs.
+        inputs: [n, ...].
+        targets: [n, ...].
+        loss: takes the model's outputs and the targets, returns the losses of single samples, [n].
+        labels: the class of each sample, int64 [n], on the CPU. Without it targets of that type and shape are taken,
+            which waits for the device where they are not on the CPU.
+    """
 
-    batch: Batch
-    scaler: GradScaler | None
+    def __init__(
+        self,
+        model: Callable[[Tensor], Tensor],
+        inputs: Tensor,
+        targets: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        *,
+        labels: Tensor | None = None,
+    ) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._targets = targets
+        self._loss = loss
+        self._labels = labels
 
-    def __call__(self) -> Tensor:
-        loss = self.batch.losses().mean()
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
-        return loss.detach()
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """See `Batch.labels`."""
+        if self._labels is None and self._targets.dtype == torch.int64 and self._targets.dim() == 1:
+            self._labels = self._targets.cpu()
+        return self._labels
+
+    def losses(self, part: Tensor | None = None) -> Tensor:
+        """See `Batch.losses`."""
+        x, y = (self._inputs, self._targets) if part is None else (self._inputs[part], self._targets[part])
+        return self._loss(self._model(x), y)

@@ -11,7 +11,9 @@ from typing import final
 from torch import nn
 from torch.optim.optimizer import ParamsT
 
-from sam.base import BaseOptimizer, Passes, SamOptimizer
+from sam._passes import FINAL, Passes
+from sam._plan import ALWAYS
+from sam.base import BaseOptimizer, SamOptimizer
 
 
 @final
@@ -33,10 +35,12 @@ class Plain(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        super().__init__(params, base_optimizer, settings={}, options={}, base_kwargs=base_kwargs, model=model)
+        super().__init__(
+            params, base_optimizer, settings={}, options={}, active=ALWAYS, base_kwargs=base_kwargs, model=model
+        )
 
     def _check_options(self, options: Mapping[str, object]) -> None:
         del options  # a group has no option of ours
 
     def _passes(self) -> Passes:
-        yield None
+        yield FINAL

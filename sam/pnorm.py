@@ -20,10 +20,12 @@ divisor); a zero gradient gives ε = 0; ε and norms of half-precision parameter
 the base optimizer's alone.
 Cost: 2 forwards, 2 backwards; one of each where every ρ is 0. Memory beside the base optimizer: one copy of w
 (exact restore). In passing, for p other than 2 or where adaptive: up to three more while ε is computed.
+With shards every shard costs both passes on its samples. The second-order term costs one backward through the
+gradient's graph (`sam._second_order`).
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import final
 
 import torch
@@ -31,8 +33,12 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _foreach
+from sam._passes import FINAL, Pass, Passes
+from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count, check_rho
+from sam._pnorm import perturbation
+from sam._second_order import add_second_order_
 from sam._weights import Block, Shift
-from sam.base import BaseOptimizer, Passes, SamOptimizer, check_at_least_zero
+from sam.base import BaseOptimizer, SamOptimizer
 
 
 @final
@@ -42,18 +48,26 @@ class SAM(SamOptimizer):
     Args:
         params: parameters or parameter groups; a group may have its own `rho`, `adaptive` and `eta`.
         base_optimizer: a torch optimizer class, such as `torch.optim.SGD`.
-        rho: radius of the neighbourhood, >= 0. 0 is the base optimizer, bit for bit and in one pass. Typical:
-            0.05 to 0.2; with `adaptive` on every parameter 0.5 to 2.
+        rho: radius of the neighbourhood, >= 0, or a schedule. 0 is the base optimizer, bit for bit and in one pass.
+            Typical: 0.05 to 0.2; with `adaptive` on every parameter 0.5 to 2.
         p: the norm the radius is measured in, from 1 to `math.inf`. 2 is the paper's SAM.
         adaptive: scale the neighbourhood by T = |w| + eta elementwise, so that it does not depend on how
             layers are scaled.
         eta: added to |w| where adaptive, >= 0.
+        second_order: keep the term of the gradient of w -> L(w + ε(w)) that holds ε's own derivative. For p = 2 and
+            not adaptive, through `step_on` alone; not with a compiled model, a GradScaler or data parallelism.
+        shard_size: samples that share one ε (m-sharpness); None is the whole batch. Through `step_on` alone; with the
+            same restrictions.
+        active: the part of the run to act in; elsewhere a step is the base optimizer's.
         model: the module whose buffers (BatchNorm's running statistics) should move in the first pass only.
             Without it they move in both.
         **base_kwargs: options of the base optimizer (`lr`, `momentum`, ...).
 
     bfloat16 parameters: at rho 0.05 only some 58 % of the weights are moved by ε at all, since 8 bits cannot
     hold w + ε. Keep float32 parameters and use autocast.
+
+    Raises:
+        ValueError: an option that cannot be, or not together with another.
 
     References:
         Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, ICLR 2021.
@@ -65,111 +79,105 @@ class SAM(SamOptimizer):
         params: ParamsT,
         base_optimizer: BaseOptimizer,
         *,
-        rho: float = 0.05,
+        rho: Rho = 0.05,
         p: float = 2.0,
         adaptive: bool = False,
         eta: float = 0.01,
+        second_order: bool = False,
+        shard_size: int | None = None,
+        active: Active = ALWAYS,
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
         if not p >= 1:
             raise ValueError(f"p must be >= 1, got {p}")
+        if second_order and p != 2:
+            raise ValueError(f"p must be 2 with second_order, got {p}")
+        if shard_size is not None:
+            check_count("shard_size", shard_size)
+            if second_order:
+                raise ValueError(f"shard_size must be None with second_order, got {shard_size}")
         self.p = float(p)
-        options = {"rho": rho, "adaptive": adaptive, "eta": eta}
+        self.second_order = second_order
+        self.shard_size = shard_size
         super().__init__(
             params,
             base_optimizer,
-            settings={"p": self.p},
-            options=options,
+            settings={"p": self.p, "second_order": second_order, "shard_size": shard_size},
+            options={"rho": rho, "adaptive": adaptive, "eta": eta},
+            active=active,
             base_kwargs=base_kwargs,
             model=model,
         )
+        if second_order or shard_size is not None:
+            self._refuse_wrapped_model("second_order" if second_order else "shard_size")
 
     def _check_options(self, options: Mapping[str, object]) -> None:
-        check_at_least_zero("rho", options["rho"])
+        check_rho(options["rho"])
         check_at_least_zero("eta", options["eta"])
+        if self.second_order and options["adaptive"]:
+            raise ValueError(f"adaptive must be False with second_order, got {options['adaptive']}")
 
     def _passes(self) -> Passes:
+        if self.shard_size is not None:
+            return self._by_shards(self.shard_size)
+        return self._with_second_order() if self.second_order else self._two_passes(self._perturbation)
+
+    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Tensor]:
+        return perturbation(blocks, self.p)
+
+    def _by_shards(self, size: int) -> Passes:
+        """Each part of the batch has its own ε; what is taken there is averaged over the samples."""
+        batch = self._batch_at_hand()
+        self._refuse_scaler_and_ranks("shard_size")
+        device = next(self._parameters()).device
+        total: dict[Tensor, Tensor] = {}
+        reported: list[Tensor] = []
+
+        def clean(part: Tensor) -> Tensor:
+            losses = batch.losses(part)
+            losses.mean().backward()
+            share = losses.detach().sum() / len(batch)
+            # The first pass reports one tensor, to which the others add their share of the batch's loss.
+            reported.append(share if not reported else reported[0].add_(share))
+            return reported[0]
+
+        def perturbed(part: Tensor) -> Tensor:
+            loss = batch.losses(part).mean()
+            loss.backward()
+            return loss.detach()
+
+        for part in torch.arange(len(batch), device=device).split(size):
+            start = self._random_state()
+            yield Pass(may_stay_local=True, run=partial(clean, part))
+            with self._perturbed(self._shifts(self._perturbation), start):
+                yield Pass(may_stay_local=False, run=partial(perturbed, part))
+            for block in self._blocks():
+                sums = [total.setdefault(p, torch.zeros_like(g)) for p, g in zip(block.w, block.g, strict=True)]
+                _foreach.add_scaled_(sums, block.g, len(part) / len(batch))
+        for p, g in total.items():
+            p.grad = g
+
+    def _with_second_order(self) -> Passes:
+        batch = self._batch_at_hand()
+        self._refuse_scaler_and_ranks("second_order")
         start = self._random_state()
-        yield None
-        if all(group["rho"] == 0 for group in self.param_groups):
-            return
+        params = [p for p in self._parameters() if p.requires_grad]
+        graph: list[Tensor | None] = []
+
+        def clean() -> Tensor:
+            loss = batch.losses().mean()
+            graph.extend(torch.autograd.grad(loss, params, create_graph=True, allow_unused=True))
+            for p, g in zip(params, graph, strict=True):
+                p.grad = None if g is None else g.detach()
+            return loss.detach()
+
+        yield Pass(may_stay_local=False, run=clean)
         blocks = self._blocks()
-        if not blocks:
-            return
-        shifts, norm = perturbation(blocks, self.p)
-        self._gate.watch(torch.isfinite(norm), "clean")
-        with self._perturbed(shifts, start):
-            yield None
-
-
-def perturbation(blocks: Sequence[Block], p: float) -> tuple[list[Shift], Tensor]:
-    """ε for blocks that share one p-norm, and a scalar that is finite where every gradient is.
-
-    Nothing is written in place. A zero gradient gives ε = 0. A gradient that is not finite gives an ε that is
-    not either, at some coordinates, and a norm that says so.
-    """
-    g = [_foreach.widened(b.g) for b in blocks]
-    t = [adaptive_scale(b.w, b.group["eta"]) if b.group["adaptive"] else None for b in blocks]
-    h = [g_i if t_i is None else _foreach.product(t_i, g_i) for t_i, g_i in zip(t, g, strict=True)]
-    v, divisor = steepest(h, p)
-    norm = divisor if p == 2 else _foreach.total_norm(h, 2)
-
-    shifts: list[Shift] = []
-    for block, t_i, v_i in zip(blocks, t, v, strict=True):
-        if block.group["rho"] == 0:
-            continue
-        direction = v_i if t_i is None else _foreach.product(t_i, v_i)
-        shifts.append(Shift(block.w, direction, safe_quotient(block.group["rho"], divisor, v_i[0].dtype)))
-    return shifts, norm
-
-
-def adaptive_scale(w: list[Tensor], eta: float) -> list[Tensor]:
-    """T = |w| + η, newly allocated, at least float32."""
-    t = _foreach.absolute(_foreach.widened(w))
-    _foreach.add_(t, eta)
-    return t
-
-
-def steepest(h: Sequence[list[Tensor]], p: float) -> tuple[Sequence[list[Tensor]], Tensor]:
-    """The direction of steepest ascent in the p-norm, as v and a scalar n: u = v / n, ‖u‖_p = 1.
-
-    For h = 0 both are 0, or v alone. v may be h itself; h is not written.
-    """
-    one = torch.ones((), dtype=h[0][0].dtype, device=h[0][0].device)
-    if p == 2:
-        return h, _foreach.total_norm(h, 2)
-    if p == math.inf:
-        return [_foreach.sign(ts) for ts in h], one
-    if p == 1:
-        return largest_coordinate(h), one
-    v = [_foreach.absolute(ts) for ts in h]
-    per_max = safe_quotient(1.0, _foreach.total_max(v), one.dtype)
-    for v_i, h_i in zip(v, h, strict=True):
-        _foreach.scale_(v_i, per_max)
-        _foreach.power_(v_i, 1 / (p - 1))  # q - 1
-        _foreach.multiply_(v_i, _foreach.sign(h_i))
-    return v, _foreach.total_norm(v, p)
-
-
-def largest_coordinate(h: Sequence[list[Tensor]]) -> list[list[Tensor]]:
-    """sign(h) at the coordinate with the largest |h| (the first of equals), 0 elsewhere; no host sync."""
-    flats = [torch.cat([t.reshape(-1) for t in ts]) for ts in h]
-    places = [flat.abs().argmax().view(1) for flat in flats]
-    peaks = [flat.gather(0, place) for flat, place in zip(flats, places, strict=True)]
-    winner = torch.cat([peak.abs().to(peaks[0].device) for peak in peaks]).argmax()
-    v: list[list[Tensor]] = []
-    for i, (ts, flat, place, peak) in enumerate(zip(h, flats, places, peaks, strict=True)):
-        unit = torch.zeros_like(flat).scatter_(0, place, peak.sign() * (winner == i).to(peak.device))
-        parts = unit.split([t.numel() for t in ts])
-        v.append([part.view(t.shape) for part, t in zip(parts, ts, strict=True)])
-    return v
-
-
-def safe_quotient(number: float, divisor: Tensor, dtype: torch.dtype) -> Tensor:
-    """number / divisor as a scalar, and 0 where the divisor is 0, not finite, or too small for the type.
-
-    A number too large for the type gives inf, which the perturbed gradient then shows: it is not passed over.
-    """
-    usable = torch.isfinite((1 / divisor).to(dtype)) & torch.isfinite(divisor)
-    return torch.where(usable, (number / divisor).to(dtype), 0.0)
+        # The graph has saved w, which is moved and put back bit for bit: its backward may go on as if nothing was.
+        with (
+            _foreach.versions_kept([*params, *self._buffers.now()]),
+            self._perturbed(self._shifts(self._perturbation), start),
+        ):
+            yield FINAL
+        add_second_order_(blocks, dict(zip(params, graph, strict=True)))

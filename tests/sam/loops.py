@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 import sam
-from tests.sam.problems import PASSES, Samples, batch, make
+from tests.sam.problems import PASSES, PER_SAMPLE, Samples, batch, make
 
 every_variant = pytest.mark.parametrize("name", list(sam.VARIANTS))
+every_closure_variant = pytest.mark.parametrize("name", [name for name in sam.VARIANTS if name not in PER_SAMPLE])
 every_pass = pytest.mark.parametrize(
     ("name", "bad_pass"), [(name, number) for name in sam.VARIANTS for number in range(1, PASSES[name] + 1)]
 )
@@ -46,7 +47,27 @@ def by_a_closure_that_does_not_zero(optimizer: sam.SamOptimizer, samples: Sample
     return optimizer.step(closure)
 
 
-every_loop = pytest.mark.parametrize("step", [by_closure, on_batch, by_hand, by_a_closure_that_does_not_zero])
+LOOPS: list[Step] = [on_batch, by_closure, by_hand, by_a_closure_that_does_not_zero]
+
+
+def loops_of(name: str) -> list[Step]:
+    """The loops that can drive this variant."""
+    return LOOPS[:1] if name in PER_SAMPLE else LOOPS
+
+
+every_loop = pytest.mark.parametrize(
+    ("name", "step"),
+    [pytest.param(name, step, id=f"{name}-{step.__name__}") for name in sam.VARIANTS for step in loops_of(name)],
+)
+every_loop_and_pass = pytest.mark.parametrize(
+    ("name", "step", "bad_pass"),
+    [
+        pytest.param(name, step, number, id=f"{name}-{step.__name__}-{number}")
+        for name in sam.VARIANTS
+        for step in loops_of(name)
+        for number in range(1, PASSES[name] + 1)
+    ],
+)
 
 
 def plain_step(optimizer: torch.optim.Optimizer, samples: Samples) -> None:
@@ -55,6 +76,7 @@ def plain_step(optimizer: torch.optim.Optimizer, samples: Samples) -> None:
 
 
 def train(name: str, model: nn.Module, step: Step, steps: int = 5, **options: object) -> sam.SamOptimizer:
+    """Some steps on batches of the model's own."""
     optimizer = make(name, model, **options)
     for i in range(steps):
         step(optimizer, batch(model, seed=i))

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.sam.problems import PASSES, Samples, batch, make, smooth_net
+from tests.sam.problems import PER_SAMPLE, Samples, batch, make, smooth_net
 
 
 def shard(samples: Samples, rank: int) -> Samples:
@@ -23,16 +23,19 @@ def train(rank: int, name: str, local: bool) -> dict[str, Tensor]:
     optimizer = make(name, model)
     for i in range(3):
         samples = batch(parallel, seed=i)
-        mine = shard(Samples(parallel, samples.x.double(), samples.y), rank)
+        mine = shard(samples.double(), rank)
 
         def closure(mine: Samples = mine) -> Tensor:
-            alone = local and PASSES[name] > 1 and not optimizer.is_perturbed
+            alone = local and optimizer.gradient_may_stay_local
             with parallel.no_sync() if alone else contextlib.nullcontext():
                 loss = mine.loss()  # the forward too
                 loss.backward()
             return loss
 
-        optimizer.step(closure)
+        if name in PER_SAMPLE:
+            optimizer.step_on(mine)
+        else:
+            optimizer.step(closure)
     return {key: value.clone() for key, value in model.state_dict().items()}
 
 

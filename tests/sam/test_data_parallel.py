@@ -10,7 +10,7 @@ from torch.multiprocessing.spawn import start_processes
 
 import sam
 from tests.sam import ranks
-from tests.sam.problems import Samples, batch, make, smooth_net
+from tests.sam.problems import batch, make, smooth_net
 
 Results = dict[tuple[str, str], dict[str, Tensor]]
 
@@ -34,14 +34,13 @@ def test_both_ranks_hold_the_same_weights(name: str, mode: str, both: tuple[Resu
         assert torch.equal(value, one[name, mode][key])
 
 
-@pytest.mark.parametrize("name", list(sam.VARIANTS))
+@pytest.mark.parametrize("name", [name for name in sam.VARIANTS if name != "esam"])  # it selects on each rank
 def test_synchronised_ranks_step_as_one_process_with_the_whole_batch(name: str, both: tuple[Results, Results]) -> None:
     model = smooth_net().double()
     optimizer = make(name, model)
 
     for i in range(3):
-        samples = batch(model, seed=i)
-        optimizer.step_on(Samples(model, samples.x.double(), samples.y))
+        optimizer.step_on(batch(model, seed=i).double())
 
     for key, value in model.state_dict().items():
         torch.testing.assert_close(both[0][name, "synced"][key], value, rtol=1e-12, atol=1e-14)
@@ -59,8 +58,7 @@ def test_local_clean_gradients_give_the_mean_of_the_shards_perturbed_gradients(
         for rank in range(2):
             twin = copy.deepcopy(model)
             optimizer = make("sam", twin)
-            whole = batch(twin, seed=i)
-            mine = ranks.shard(Samples(twin, whole.x.double(), whole.y), rank)
+            mine = ranks.shard(batch(twin, seed=i).double(), rank)
             mine.loss().backward()
             optimizer.first_step(zero_grad=True)
             mine.loss().backward()

@@ -7,17 +7,16 @@ import torch
 from torch import Tensor
 
 from tests.sam.loops import (
-    by_a_closure_that_does_not_zero,
     by_closure,
-    by_hand,
+    every_closure_variant,
     every_variant,
-    on_batch,
+    loops_of,
     train,
 )
 from tests.sam.problems import IDLE, PASSES, batch, copies, make, net, same_bits, smooth_net
 
 
-@every_variant
+@every_closure_variant
 def test_step_returns_the_first_value_of_the_closure(name: str) -> None:
     model = smooth_net()
     samples = batch(model)
@@ -42,7 +41,7 @@ def test_step_on_returns_the_clean_mean_loss_detached(name: str) -> None:
 def test_every_loop_makes_the_same_step(name: str) -> None:
     results: list[dict[str, Tensor]] = []
 
-    for step in (by_closure, on_batch, by_hand, by_a_closure_that_does_not_zero):
+    for step in loops_of(name):
         model = smooth_net()
         train(name, model, step)
         results.append(copies(model))
@@ -50,7 +49,7 @@ def test_every_loop_makes_the_same_step(name: str) -> None:
     assert all(same_bits(results[0], other) for other in results[1:])
 
 
-@every_variant
+@every_closure_variant
 def test_step_without_a_closure_works_exactly_where_one_pass_is_enough(name: str) -> None:
     model = smooth_net()
     idle, active = make(name, model, **IDLE[name]), make(name, model)
@@ -65,7 +64,7 @@ def test_step_without_a_closure_works_exactly_where_one_pass_is_enough(name: str
     assert not same_bits(before, copies(model))
 
 
-@every_variant
+@every_closure_variant
 def test_first_step_says_whether_a_second_pass_is_needed_and_restore_gives_the_step_up(name: str) -> None:
     model = smooth_net()
     optimizer, idle = make(name, model), make(name, model, **IDLE[name])
@@ -80,7 +79,7 @@ def test_first_step_says_whether_a_second_pass_is_needed_and_restore_gives_the_s
     assert not idle.first_step()
 
 
-@every_variant
+@every_closure_variant
 def test_a_closure_is_called_once_per_pass(name: str) -> None:
     model = smooth_net()
     optimizer = make(name, model)
@@ -103,7 +102,7 @@ def test_second_step_without_first_step_is_refused(name: str) -> None:
         make(name, net()).second_step()
 
 
-@every_variant
+@every_closure_variant
 def test_a_step_that_was_begun_by_hand_and_forgotten_is_refused_with_the_weights_put_back(name: str) -> None:
     model = smooth_net()
     optimizer = make(name, model)
@@ -118,7 +117,7 @@ def test_a_step_that_was_begun_by_hand_and_forgotten_is_refused_with_the_weights
     by_closure(optimizer, batch(model))
 
 
-@every_variant
+@every_closure_variant
 def test_no_state_is_saved_in_the_middle_of_a_step(name: str) -> None:
     model = smooth_net()
     optimizer = make(name, model)
@@ -131,7 +130,7 @@ def test_no_state_is_saved_in_the_middle_of_a_step(name: str) -> None:
         copy.deepcopy(optimizer)
 
 
-@every_variant
+@every_closure_variant
 def test_first_step_leaves_the_gradients_unless_told_to_zero_them(name: str) -> None:
     model = smooth_net()
     optimizer = make(name, model)

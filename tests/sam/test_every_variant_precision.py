@@ -11,12 +11,26 @@ from torch import Tensor, nn
 import sam
 from tests.sam.loops import (
     by_closure,
-    every_pass,
+    every_closure_variant,
     every_variant,
     on_batch,
     train,
 )
-from tests.sam.problems import ACTIVE, IDLE, PASSES, Samples, batch, copies, make, same_bits, smooth_net
+from tests.sam.problems import (
+    FORWARDS,
+    IDLE,
+    PASSES,
+    PER_SAMPLE,
+    WHOLE,
+    Samples,
+    Value,
+    batch,
+    build,
+    copies,
+    make,
+    same_bits,
+    smooth_net,
+)
 
 
 def quarter_batches(samples: Samples) -> list[Samples]:
@@ -24,19 +38,16 @@ def quarter_batches(samples: Samples) -> list[Samples]:
     return [Samples(samples.model, samples.x[part], samples.y[part]) for part in parts]
 
 
-@every_variant
+@every_closure_variant
 def test_accumulated_gradients_make_the_step_of_the_whole_batch(name: str) -> None:
     whole, parts = smooth_net().double(), smooth_net().double()
 
-    def double(samples: Samples) -> Samples:
-        return Samples(samples.model, samples.x.double(), samples.y)
-
-    by_closure(make(name, whole), double(batch(whole)))
+    by_closure(make(name, whole), batch(whole).double())
     optimizer = make(name, parts)
 
     def closure() -> float:
         total = 0.0
-        for quarter in quarter_batches(double(batch(parts))):
+        for quarter in quarter_batches(batch(parts).double()):
             loss = quarter.loss() / 4
             loss.backward()
             total += loss.item()
@@ -51,14 +62,14 @@ def test_accumulated_gradients_make_the_step_of_the_whole_batch(name: str) -> No
 @every_variant
 def test_a_pre_hook_on_the_base_clips_the_final_gradient(name: str) -> None:
     model = smooth_net()
-    optimizer = make(name, model, momentum=0.0, weight_decay=0.0, lr=1.0)
+    optimizer = make(name, model, momentum=0.5, weight_decay=0.0, lr=1.0)
     before = [p.detach().clone() for p in model.parameters()]
 
     def clip(*_: object) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
 
     optimizer.base_optimizer.register_step_pre_hook(clip)
-    by_closure(optimizer, batch(model))
+    on_batch(optimizer, batch(model))
 
     moved = torch.cat([(a - b).flatten() for a, b in zip(before, model.parameters(), strict=True)])
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-2)
@@ -71,7 +82,7 @@ def test_frozen_and_unused_parameters_stay_as_they_are(name: str) -> None:
     optimizer = make(name, model)
     optimizer.add_param_group({"params": [frozen, unused]})
 
-    by_closure(optimizer, batch(model))
+    on_batch(optimizer, batch(model))
 
     assert torch.equal(frozen, torch.ones(2))
     assert torch.equal(unused, torch.ones(2))
@@ -80,26 +91,25 @@ def test_frozen_and_unused_parameters_stay_as_they_are(name: str) -> None:
 @every_variant
 def test_nothing_at_all_to_train_is_a_step_that_does_nothing(name: str) -> None:
     unused = nn.Parameter(torch.ones(2))
-    optimizer = sam.build(name, [unused], torch.optim.SGD, **{"lr": 0.1, **ACTIVE[name]})
+    optimizer = build(name, [unused])
+    elsewhere = torch.tensor(0.5, requires_grad=True)
 
-    assert optimizer.step(lambda: 0.5) == 0.5
+    assert optimizer.step_on(Value(lambda: elsewhere * 1.0)).item() == 0.5
     assert torch.equal(unused, torch.ones(2))
 
 
 @every_variant
 def test_a_parameter_with_a_gradient_in_pass_one_only_is_put_back(name: str) -> None:
     a, b = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
-    optimizer = sam.build(name, [a, b], torch.optim.SGD, **{"lr": 0.1, **ACTIVE[name]})
-    passes = 0
+    optimizer = build(name, [a, b])
+    forwards = 0
 
-    def closure() -> Tensor:
-        nonlocal passes
-        passes += 1
-        loss = (a * a).sum() + ((b * b).sum() if passes == 1 else 0)
-        loss.backward()
-        return loss
+    def value() -> Tensor:
+        nonlocal forwards
+        forwards += 1
+        return (a * a).sum() + ((b * b).sum() if forwards == 1 else 0)
 
-    optimizer.step(closure)
+    optimizer.step_on(Value(value))
 
     assert not torch.equal(a, torch.ones(3))
     assert torch.equal(b, torch.ones(3)) == (PASSES[name] > 1)  # the base takes it where pass one is the last
@@ -122,8 +132,8 @@ def test_tied_weights_are_one_parameter(name: str) -> None:
     def twice(x: Tensor) -> Tensor:
         return single(torch.tanh(single(x)))
 
-    by_closure(make(name, tied), batch(tied))
-    by_closure(make(name, single), batch(twice))
+    on_batch(build(name, tied.parameters()), batch(tied))
+    on_batch(build(name, single.parameters()), batch(twice))
 
     assert torch.equal(tied.first.weight, single.weight)
 
@@ -138,7 +148,7 @@ def test_half_precision_parameters_train_and_stay_half(name: str, dtype: torch.d
 
     optimizer = make(name, model)
     for _ in range(10):
-        by_closure(optimizer, samples)
+        on_batch(optimizer, samples)
 
     assert samples.loss().item() < before
     assert {p.dtype for p in model.parameters()} == {dtype}
@@ -147,14 +157,9 @@ def test_half_precision_parameters_train_and_stay_half(name: str, dtype: torch.d
 @every_variant
 def test_parameters_of_several_types_train_together(name: str) -> None:
     a, b = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3, dtype=torch.float64))
-    optimizer = sam.build(name, [a, b], torch.optim.SGD, **{"lr": 0.1, **ACTIVE[name]})
+    optimizer = build(name, [a, b], **WHOLE.get(name, {}))
 
-    def closure() -> Tensor:
-        loss = (a * a).sum() + (b * b).sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
+    optimizer.step_on(Value(lambda: (a * a).sum() + (b * b).sum()))
 
     torch.testing.assert_close(a.double(), b)
     assert not torch.equal(a, torch.ones(3))
@@ -211,14 +216,20 @@ def scaled_and_unscaled_by_hand(optimizer: sam.SamOptimizer, scaler: torch.amp.G
     optimizer.second_step(zero_grad=True)
 
 
+SCALED_LOOPS = [scaled_on_batch, scaled_by_closure, scaled_by_hand, scaled_and_unscaled_by_hand]
+
+
+def scaled_loops_of(name: str) -> list["ScaledStep"]:
+    return SCALED_LOOPS[:1] if name in PER_SAMPLE else SCALED_LOOPS
+
+
 every_scaled_loop = pytest.mark.parametrize(
-    "step", [scaled_by_closure, scaled_on_batch, scaled_by_hand, scaled_and_unscaled_by_hand]
+    ("name", "step"), [(name, step) for name in sam.VARIANTS for step in scaled_loops_of(name)]
 )
 ScaledStep = Callable[[sam.SamOptimizer, torch.amp.GradScaler, Samples], None]
 
 
 @every_scaled_loop
-@every_variant
 def test_a_scaled_step_is_the_unscaled_step(name: str, step: ScaledStep) -> None:
     """The scale is a power of two, so scaling and unscaling lose nothing."""
     scaled, unscaled = smooth_net(), smooth_net()
@@ -227,23 +238,31 @@ def test_a_scaled_step_is_the_unscaled_step(name: str, step: ScaledStep) -> None
     for i in range(3):
         step(optimizer, scaler, batch(scaled, seed=i))
         scaler.update()
-    train(name, unscaled, by_closure, steps=3)
+    train(name, unscaled, on_batch, steps=3)
 
     assert same_bits(copies(scaled), copies(unscaled))
 
 
-@pytest.mark.parametrize("step", [scaled_by_closure, scaled_on_batch, scaled_by_hand])
-@every_pass
+@pytest.mark.parametrize(
+    ("name", "step", "bad_pass"),
+    [
+        (name, step, number)
+        for name in sam.VARIANTS
+        for step in scaled_loops_of(name)[:3]
+        for number in range(1, PASSES[name] + 1)
+    ],
+)
 def test_a_step_that_overflows_in_any_pass_is_skipped_and_the_scale_backs_off(
     name: str, step: ScaledStep, bad_pass: int
 ) -> None:
     model = smooth_net()
-    passes = 0
+    forwards = 0
+    bad_forward = bad_pass if bad_pass == 1 else FORWARDS[name]
 
     def forward(x: Tensor) -> Tensor:
-        nonlocal passes
-        passes += 1
-        return model(x) * (math.inf if passes == bad_pass else 1.0)
+        nonlocal forwards
+        forwards += 1
+        return model(x) * (math.inf if forwards == bad_forward else 1.0)
 
     optimizer, scaler = make(name, model), torch.amp.GradScaler("cpu", init_scale=1024.0)
     before, state = copies(model), copy.deepcopy(optimizer.state_dict())
@@ -252,11 +271,11 @@ def test_a_step_that_overflows_in_any_pass_is_skipped_and_the_scale_backs_off(
     scaler.update()
 
     assert same_bits(before, copies(model))
-    assert optimizer.state_dict() == state
+    assert optimizer.state_dict() == {**state, "steps_taken": 1}
     assert scaler.get_scale() == 512.0
 
 
-@every_variant
+@every_closure_variant
 def test_a_closure_through_the_scaler_is_refused(name: str) -> None:
     """It would let the gradients in as scaled. The backward before it is what the scaler asks for."""
     model = smooth_net()
@@ -273,7 +292,7 @@ def test_a_closure_through_the_scaler_is_refused(name: str) -> None:
     optimizer.step(closure, scaler=scaler)
 
 
-@every_variant
+@every_closure_variant
 def test_a_hand_written_loop_that_ends_in_the_scaler_is_refused_with_the_weights_put_back(name: str) -> None:
     model = smooth_net()
     optimizer, scaler = make(name, model), torch.amp.GradScaler("cpu", init_scale=1024.0)

@@ -1,5 +1,6 @@
 """The frame with variants of the tests' own: what the next variant file may count on."""
 
+import math
 from collections.abc import Mapping
 from typing import final
 
@@ -7,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sam import Batch
+import sam
 from sam._foreach import keep_if_
-from sam.base import Passes, SamOptimizer
+from sam._passes import Pass, Passes
+from sam._plan import ALWAYS
+from sam.base import SamOptimizer
 from tests.sam.problems import batch, copies, same_bits, smooth_net
 
 
@@ -18,19 +21,30 @@ class HardestHalf(SamOptimizer):
     """Steps on the half of a batch with the largest losses (per-sample), and counts its steps (memory)."""
 
     def __init__(self, params: list[Tensor], **base_kwargs: object) -> None:
-        super().__init__(params, torch.optim.SGD, settings={}, options={}, base_kwargs=base_kwargs, model=None)
+        super().__init__(
+            params,
+            torch.optim.SGD,
+            settings={},
+            options={},
+            active=ALWAYS,
+            base_kwargs=base_kwargs,
+            model=None,
+            rho_0_is_base=False,
+        )
 
     def _check_options(self, options: Mapping[str, object]) -> None:
         pass
 
     def _passes(self) -> Passes:
-        yield self._hardest
-        self.memory["steps"] = self.memory.get("steps", 0) + 1
+        batch = self._batch_at_hand()
 
-    def _hardest(self, batch: Batch) -> Tensor:
-        losses = batch.losses()
-        losses.topk(len(losses) // 2).values.mean().backward()
-        return losses.mean().detach()
+        def hardest() -> Tensor:
+            losses = batch.losses()
+            self._backward(losses.topk(len(losses) // 2).values.mean())
+            return losses.mean().detach()
+
+        yield Pass(may_stay_local=False, run=hardest)
+        self._memory.write("seen", (self._memory.number("seen") or 0) + len(batch))
 
 
 def test_a_pass_may_take_the_losses_of_single_samples_from_the_batch() -> None:
@@ -65,17 +79,29 @@ def test_memory_travels_with_the_state() -> None:
     other.load_state_dict(optimizer.state_dict())
     optimizer.step_on(batch(model))
 
-    assert (optimizer.memory, other.memory) == ({"steps": 2}, {"steps": 1})
+    assert (optimizer.state_dict()["memory"], other.state_dict()["memory"]) == ({"seen": 32}, {"seen": 16})
+
+
+def test_what_a_step_that_failed_remembered_is_forgotten() -> None:
+    model = smooth_net()
+    optimizer = HardestHalf(list(model.parameters()), lr=0.1)
+
+    with pytest.raises(sam.NonFiniteGradient):
+        optimizer.step_on(batch(lambda x: model(x) * math.nan))
+
+    assert optimizer.state_dict()["memory"] == {}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_the_gate_keeps_every_bit_or_none(dtype: torch.dtype) -> None:
     numbers = torch.tensor([1.5, -0.0, float("nan"), float("inf"), -2e-7], dtype=dtype)
-    kept, dropped = numbers.clone(), numbers.clone()
+    kept, dropped, replaced, others = numbers.clone(), numbers.clone(), numbers.clone(), numbers.flip(0)
     integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[numbers.element_size()]
 
     keep_if_([kept], torch.tensor(True))
     keep_if_([dropped], torch.tensor(False))
+    keep_if_([replaced], torch.tensor(False), instead=[others])
 
     assert torch.equal(kept.view(integer), numbers.view(integer))
     assert dropped.tolist() == [0.0] * 5
+    assert torch.equal(replaced.view(integer), others.view(integer))

@@ -1,13 +1,14 @@
 """What only a GPU can show: no step waits for the device, and bad gradients are told of later."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import sam
-from tests.sam.problems import ACTIVE, PASSES, batch, copies, net, same_bits
+from tests.sam.problems import PASSES, Value, batch, build, copies, net, same_bits
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 every_variant = pytest.mark.parametrize("name", list(sam.VARIANTS))
@@ -17,20 +18,16 @@ every_variant = pytest.mark.parametrize("name", list(sam.VARIANTS))
 @pytest.mark.parametrize("p", [1.0, 1.5, 2.0, math.inf])
 def test_a_step_never_waits_for_the_device(name: str, p: float) -> None:
     model = net().cuda()
-    options = {**ACTIVE[name], **({"p": p} if name == "sam" else {})}
-    optimizer = sam.build(name, model.parameters(), torch.optim.SGD, lr=0.1, model=model, **options)
-    samples = batch(model)
-    x, y = samples.x.cuda(), samples.y.cuda()
+    options = {"p": p} if name == "sam" else {}
+    optimizer = build(name, model.parameters(), model=model, **options)
+    host = batch(model)
+    cross_entropy = partial(nn.functional.cross_entropy, reduction="none")
+    samples = sam.Minibatch(model, host.x.cuda(), host.y.cuda(), cross_entropy, labels=host.y)
 
-    def closure() -> Tensor:
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
+    optimizer.step_on(samples)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        optimizer.step(closure)
+        optimizer.step_on(samples)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -40,18 +37,16 @@ def test_a_step_never_waits_for_the_device(name: str, p: float) -> None:
 )
 def test_a_bad_gradient_moves_nothing_and_is_told_when_asked(name: str, bad_pass: int) -> None:
     w = nn.Parameter(torch.ones(3, device="cuda"))
-    optimizer = sam.build(name, [w], torch.optim.SGD, **{"lr": 0.1, **ACTIVE[name]})
-    passes = 0
+    optimizer = build(name, [w])
+    forwards = 0
 
-    def closure() -> Tensor:
-        nonlocal passes
-        passes += 1
-        loss = (w * w).sum() * (math.nan if passes == bad_pass else 1.0)
-        loss.backward()
-        return loss
+    def value() -> Tensor:
+        nonlocal forwards
+        forwards += 1
+        return (w * w).sum() * (math.nan if forwards == bad_pass else 1.0)
 
     before = copies(nn.ParameterList([w]))
-    optimizer.step(closure)
+    optimizer.step_on(Value(value))
 
     assert same_bits(before, copies(nn.ParameterList([w])))
     with pytest.raises(sam.NonFiniteGradient, match="it was kept from the weights"):

@@ -234,7 +234,9 @@ def test_sparse_gradients_are_refused_with_the_weights_untouched() -> None:
 def test_the_repr_names_the_base_and_every_option() -> None:
     text = repr(sam.SAM([nn.Parameter(torch.ones(1))], torch.optim.AdamW, rho=0.2, p=math.inf))
 
-    assert text.startswith("SAM(p=inf) of AdamW (")
+    assert text.startswith(
+        "SAM(p=inf, second_order=False, shard_size=None, active={'from': 0.0, 'until': 1.0, 'every': 1})"
+    )
     assert all(f"{option}: " in text for option in ("rho", "adaptive", "eta", "lr", "weight_decay"))
 
 

@@ -1,0 +1,120 @@
+"""SSAM-F: perturb the coordinates with the largest Fisher information only.
+
+    F = Σ_i (∇ℓ_i(w))²                   elementwise, one gradient per sample, over num_samples training samples
+    m = 1 on the k largest of F, else 0  k = max(1, ⌊N (1-s) + 1/2⌋) of all N coordinates
+    ε = m ⊙ ρ g/‖g‖₂                     g = ∇L(w); the norm is that of the whole gradient
+    w' = base(w, ∇L(w + ε))
+
+F is the empirical Fisher information (the data's own labels), for any loss of single samples. For a plain function,
+that is, where a closure drives the steps and no samples were given, it is g².
+
+Source: Mi et al., "Make Sharpness-Aware Minimization Stronger: A Sparsified Perturbation Approach", NeurIPS 2022,
+Algorithm 2 (https://arxiv.org/abs/2210.05177).
+Differs: the mask is there from the first step on (the authors' first mask is all zero); the model is in evaluation
+mode for F, so BatchNorm's statistics stay (theirs move once per sample).
+Cost: 2 forwards, 2 backwards; at each renewal of the mask one of each per sample on a batch of one. Memory beside the
+base optimizer: one copy of w (exact restore), one more (m); at a renewal three more in passing.
+"""
+
+from collections.abc import Mapping
+from typing import final
+
+from torch import Tensor, nn
+from torch.optim.optimizer import ParamsT
+
+from sam import _ranks
+from sam._ascent import along_gradient, ascent, gradients
+from sam._fisher import squared_gradients
+from sam._masks import flatten, is_due, live_count, top, unflatten
+from sam._memory import PerParameter
+from sam._passes import Passes
+from sam._plan import ALWAYS, Active, Rho, check_count, check_fraction, check_rho
+from sam._weights import Block, Shift
+from sam.base import BaseOptimizer, SamOptimizer
+
+
+@final
+class SSAMF(SamOptimizer):
+    """SAM on the most sensitive coordinates: those with the largest Fisher information.
+
+    The samples come from `plan(samples=...)`; without it from the batch at hand, of which the first `num_samples` are
+    taken. `update_every` counts epochs, which `plan(steps_per_epoch=...)` makes known.
+
+    Args:
+        params: parameters or parameter groups; a group may have its own `rho`.
+        base_optimizer: a torch optimizer class, such as `torch.optim.SGD`.
+        rho: length of the unmasked perturbation, >= 0, or a schedule. 0 is the base optimizer.
+        sparsity: fraction of the coordinates that is not perturbed, >= 0 and < 1. 0 is SAM.
+        num_samples: training samples that F is estimated from, >= 1. The authors use 16 to 1024.
+        update_every: epochs between two renewals of the mask, >= 1.
+        active: the part of the run to act in; elsewhere a step is the base optimizer's.
+        model: the module whose buffers (BatchNorm's running statistics) should move in the first pass only.
+        **base_kwargs: options of the base optimizer (`lr`, `momentum`, ...).
+
+    Raises:
+        ValueError: an option that cannot be.
+
+    References:
+        Mi et al., Make Sharpness-Aware Minimization Stronger: A Sparsified Perturbation Approach, NeurIPS 2022.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base_optimizer: BaseOptimizer,
+        *,
+        rho: Rho = 0.05,
+        sparsity: float = 0.5,
+        num_samples: int = 128,
+        update_every: int = 1,
+        active: Active = ALWAYS,
+        model: nn.Module | None = None,
+        **base_kwargs: object,
+    ) -> None:
+        check_fraction("sparsity", sparsity, zero=True, one=False)
+        check_count("num_samples", num_samples)
+        check_count("update_every", update_every)
+        self.sparsity = sparsity
+        self.num_samples = num_samples
+        self.update_every = update_every
+        super().__init__(
+            params,
+            base_optimizer,
+            settings={"sparsity": sparsity, "num_samples": num_samples, "update_every": update_every},
+            options={"rho": rho},
+            active=active,
+            base_kwargs=base_kwargs,
+            model=model,
+        )
+
+    def _check_options(self, options: Mapping[str, object]) -> None:
+        check_rho(options["rho"])
+
+    def _passes(self) -> Passes:
+        return self._two_passes(self._perturbation if self.sparsity else along_gradient)
+
+    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Tensor]:
+        mask = self._mask()
+        return ascent(blocks, gradients(blocks), [[mask[p] for p in block.w] for block in blocks])
+
+    def _mask(self) -> PerParameter:
+        """The mask of this step, by parameter; renewed where it is due."""
+        epoch = self._plan.epoch(self.steps_taken)
+        if not is_due(self._memory.number("mask_epoch"), epoch, self.update_every):
+            return self._memory.tensors("mask")
+        params = [p for p in self._parameters() if p.requires_grad]
+        fisher = flatten(self._fisher(params))
+        _ranks.average_([[fisher]])
+        chosen = top(fisher, live_count(len(fisher), self.sparsity))
+        mask = dict(zip(params, unflatten(chosen, params), strict=True))
+        self._memory.write("mask", mask)
+        self._memory.write("mask_epoch", epoch)
+        return mask
+
+    def _fisher(self, params: list[Tensor]) -> list[Tensor]:
+        batch = self._batch
+        if self._plan.samples is not None:
+            batch = self._plan.samples(self.num_samples, self.steps_taken)
+        if batch is None:
+            return [p.new_zeros(p.shape) if p.grad is None else p.grad.float() ** 2 for p in params]
+        return squared_gradients(batch, self.num_samples, params, self._model)

@@ -1,0 +1,106 @@
+"""SAM in shards, m-sharpness: each part of a batch has a perturbation of its own."""
+
+import re
+
+import pytest
+import torch
+from torch.amp.grad_scaler import GradScaler
+
+import sam
+from tests.sam import reference
+from tests.sam.reference import Options
+from tests.sam.reference.lockstep import SGD, Problem, each_grouping, fifty_steps_agree, zeros
+
+
+@pytest.mark.parametrize("shard_size", [1, 3, 4])
+@each_grouping
+def test_fifty_steps_are_those_of_the_papers(rho: list[float], shard_size: int) -> None:
+    """Seven samples: in shards of four the last has three, of three one."""
+    problem = Problem(samples=7)
+    optimizer = problem.optimizer("sam", rho, shard_size=shard_size)
+
+    fifty_steps_agree(optimizer, problem, reference.Shards([Options(r) for r in rho], shard_size))
+
+
+@pytest.mark.parametrize("p", [1.0, 3.0, float("inf")])
+def test_each_shard_has_its_perturbation_in_any_norm(p: float) -> None:
+    problem = Problem(samples=5)
+    options = [Options(0.05, adaptive=True, eta=0.1)] * 4
+    optimizer = problem.optimizer("sam", [0.05] * 4, shard_size=3, p=p, adaptive=True, eta=0.1)
+
+    fifty_steps_agree(optimizer, problem, reference.Shards(options, 3, p))
+
+
+@pytest.mark.parametrize("shard_size", [16, 17])
+def test_one_shard_for_all_is_sam(shard_size: int) -> None:
+    """To rounding: the mean is taken shard by shard."""
+    ours, theirs = Problem(), Problem()
+    sharded = ours.optimizer("sam", [0.2] * 4, shard_size=shard_size)
+    whole = theirs.optimizer("sam", [0.2] * 4)
+
+    for step in range(10):
+        sharded.step_on(ours.minibatch(step))
+        whole.step_on(theirs.minibatch(step))
+
+    for a, b in zip(ours.params, theirs.params, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("shard_size", [1, 5, 16])
+def test_every_sample_goes_forward_and_backward_twice_in_the_order_of_the_batch(shard_size: int) -> None:
+    problem = Problem()
+    minibatch = problem.minibatch(0)
+
+    problem.optimizer("sam", [0.2] * 4, shard_size=shard_size).step_on(minibatch)
+
+    parts = [list(range(16))[i : i + shard_size] for i in range(0, 16, shard_size)]
+    assert sorted(call.samples for call in minibatch.calls) == sorted(parts * 2)
+    assert sum(minibatch.backwards) == 32
+
+
+def test_the_loss_reported_is_the_clean_mean() -> None:
+    problem = Problem()
+    minibatch = problem.minibatch(0)
+    mean = float(minibatch.data().losses(problem.start).mean())
+
+    loss = problem.optimizer("sam", [0.2] * 4, shard_size=5).step_on(minibatch)
+
+    assert float(loss) == pytest.approx(mean, rel=1e-12)
+
+
+def test_rho_0_is_the_base_optimizer_in_one_pass() -> None:
+    ours, theirs = Problem(), Problem()
+    plain = torch.optim.SGD(theirs.params, **SGD)
+    minibatch = ours.minibatch(0)
+
+    ours.optimizer("sam", [0.0] * 4, shard_size=5).step_on(minibatch)
+    theirs.minibatch(0).closure()
+    plain.step()
+
+    assert (len(minibatch.calls), minibatch.backwards) == (1, [16])
+    assert all(torch.equal(a, b) for a, b in zip(ours.params, theirs.params, strict=True))
+
+
+def test_a_scaler_is_refused_with_the_weights_untouched() -> None:
+    problem = Problem()
+    optimizer = problem.optimizer("sam", [0.2] * 4, shard_size=5)
+
+    with pytest.raises((RuntimeError, TypeError, ValueError), match=r"shard_size.*(?i:scaler)"):
+        optimizer.step_on(problem.minibatch(0), scaler=GradScaler("cpu", init_scale=8.0))
+
+    assert all(torch.equal(a, b) for a, b in zip(problem.params, problem.start, strict=True))
+
+
+def test_closures_are_refused_with_the_way_to_go() -> None:
+    problem = Problem()
+
+    with pytest.raises(TypeError, match="step_on"):
+        problem.optimizer("sam", [0.2] * 4, shard_size=5).step(problem.minibatch(0).closure)
+
+    assert all(torch.equal(a, b) for a, b in zip(problem.params, problem.start, strict=True))
+
+
+@pytest.mark.parametrize("shard_size", [0, -1, 2.5])
+def test_an_impossible_size_is_refused_at_once(shard_size: float) -> None:
+    with pytest.raises(ValueError, match=rf"^shard_size must .*, got {re.escape(str(shard_size))}$"):
+        sam.build("sam", zeros(2), torch.optim.SGD, lr=0.1, shard_size=shard_size)
