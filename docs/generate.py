@@ -1,10 +1,10 @@
 """Write the reference pages from the code they describe: `python docs/generate.py`. A test fails when one is stale."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 from api import ApiSettings  # noqa: E402  the rooms lie beside docs, not in site-packages
 from ledger import LedgerSettings  # noqa: E402
 from lowland.spec import JobSpec  # noqa: E402
+from lowland.spec.base import wire_fields  # noqa: E402
 from lowland.spec.pending import PENDING  # noqa: E402
 from lowland.spec.recipes import RECIPES  # noqa: E402
 from lowland.spec.show import shown  # noqa: E402
@@ -44,10 +45,12 @@ def job_spec_page() -> str:
     ]
     for name, info in JobSpec.model_fields.items():
         union = tagged_union(info)
-        models = union.members.values() if union else models_in(info.annotation)
+        models = list(union.members.values() if union else models_in(info.annotation))
         for model in models:
             title = f"{name}: {model.model_fields[union.tag].default}" if union else name
-            lines += ["", f"## `{title}`", "", str(model.__doc__), "", *_table(model, skip=union.tag if union else "")]
+            lines += _section(title, model, skip=union.tag if union else "")
+        for path, model in _objects_in(name, models).items():
+            lines += _section(path, model)
     lines += [
         "",
         "## What suits each dataset",
@@ -98,13 +101,28 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 }
 
 
+def _objects_in(field: str, models: Iterable[type[BaseModel]]) -> dict[str, type[BaseModel]]:
+    """What some models take as objects, by the dotted name of the field that takes it."""
+    return {
+        f"{field}.{name}": inner
+        for model in models
+        for name, info in wire_fields(model).items()
+        for inner in models_in(info.annotation)
+    }
+
+
+def _section(title: str, model: type[BaseModel], *, skip: str = "") -> Iterator[str]:
+    yield from ["", f"## `{title}`", "", str(model.__doc__), ""]
+    yield from _table(model, skip=skip)
+
+
 def _table(model: type[BaseModel], *, skip: str = "") -> Iterator[str]:
     if set(model.model_fields) == {skip}:
         yield "No options."
         return
     yield "| field | takes | default | meaning |"
     yield "|---|---|---|---|"
-    for name, info in model.model_fields.items():
+    for name, info in wire_fields(model).items():
         if name != skip:
             yield f"| `{name}` | {_takes(info)} | {_default(info)} | {_text(info)} |"
 
@@ -112,8 +130,12 @@ def _table(model: type[BaseModel], *, skip: str = "") -> Iterator[str]:
 def _takes(info: FieldInfo) -> str:
     if union := tagged_union(info):
         return ", ".join(f"`{name}`" for name in union.members)
-    bounds = [f"{sign} {getattr(mark, field)}" for mark in info.metadata for sign, field in _bound_of(mark)]
-    return " ".join([_kind(info.annotation), ", ".join(bounds)]).strip()
+    return _within(_kind(info.annotation), info.metadata)
+
+
+def _within(kind: str, marks: Iterable[Any]) -> str:
+    bounds = [f"{sign} {getattr(mark, field)}" for mark in marks for sign, field in _bound_of(mark)]
+    return f"{kind} {', '.join(bounds)}" if bounds else kind
 
 
 def _bound_of(mark: object) -> Iterator[tuple[str, str]]:
@@ -123,6 +145,13 @@ def _bound_of(mark: object) -> Iterator[tuple[str, str]]:
 
 def _kind(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        marks = [
+            part
+            for mark in annotation.__metadata__
+            for part in (mark.metadata if isinstance(mark, FieldInfo) else [mark])
+        ]
+        return _within(_kind(annotation.__origin__), marks)
     if origin in {Union, UnionType}:
         return " or ".join(_kind(part) for part in arguments)
     if origin is Literal:
@@ -139,7 +168,7 @@ def _kind(annotation: Any) -> str:
         type(None): "null",
         Path: "folder",
     }
-    return names.get(annotation, "string" if hasattr(annotation, "__metadata__") else "object")
+    return names.get(annotation, "object")
 
 
 def _default(info: FieldInfo) -> str:
@@ -149,7 +178,8 @@ def _default(info: FieldInfo) -> str:
         return f"`{_home(info.default_factory())}`"  # pyright: ignore[reportCallIssue]  ours take no argument
     if isinstance(info.default, BaseModel):
         union = tagged_union(info)
-        return f"`{getattr(info.default, union.tag)}`" if union else "`{}`"
+        said = getattr(info.default, union.tag) if union else shown(info.default.model_dump(exclude_defaults=True))
+        return f"`{said}`"
     return f"`{_home(info.default)}`" if isinstance(info.default, Path) else f"`{shown(info.default)}`"
 
 
@@ -158,7 +188,7 @@ def _home(path: Any) -> str:
 
 
 def _text(info: FieldInfo) -> str:
-    return " ".join((info.description or "").split())
+    return " ".join((info.description or "").split()).replace("|", "\\|")
 
 
 def _variable(name: str, info: FieldInfo) -> str:

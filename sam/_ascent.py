@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from sam import _foreach
+from sam._foreach import Scalar
 from sam._weights import Block, Shift
 
 
-def along_gradient(blocks: Sequence[Block]) -> tuple[list[Shift], Tensor]:
+def along_gradient(blocks: Sequence[Block]) -> tuple[list[Shift], Scalar]:
     """SAM's ε = ρ g/‖g‖₂, and ‖g‖₂."""
     return ascent(blocks, gradients(blocks))
 
 
 def ascent(
     blocks: Sequence[Block], direction: Sequence[list[Tensor]], mask: Sequence[list[Tensor]] | None = None
-) -> tuple[list[Shift], Tensor]:
+) -> tuple[list[Shift], Scalar]:
     """ε = ρ d/‖d‖₂ (times the mask), and ‖d‖₂ over all blocks, which is finite where every d is.
 
     d = 0 gives ε = 0. A group with ρ = 0 is counted in the norm and stays put.
@@ -41,17 +42,16 @@ def gradients(blocks: Sequence[Block]) -> list[list[Tensor]]:
     return [_foreach.widened(block.g) for block in blocks]
 
 
-def safe_quotient(number: float, divisor: Tensor, dtype: torch.dtype) -> float | Tensor:
+def safe_quotient(number: float, divisor: Scalar, dtype: torch.dtype) -> Scalar:
     """number / divisor, and 0 where the divisor is 0, not finite, or too small for the type.
 
-    A number too large for the type gives inf, which the perturbed gradient then shows: it is not passed over. A float
-    where the divisor is on the CPU, else a scalar tensor.
+    A number too large for the type gives inf, which the perturbed gradient then shows: it is not passed over.
     """
-    if divisor.device.type != "cpu":
+    if isinstance(divisor, Tensor):
         usable = torch.isfinite((1 / divisor).to(dtype)) & torch.isfinite(divisor)
         return torch.where(usable, (number / divisor).to(dtype), 0.0)
-    value, largest = divisor.item(), torch.finfo(dtype).max
-    if value == 0 or not math.isfinite(value) or 1 / abs(value) > largest:
+    largest = torch.finfo(dtype).max
+    if divisor == 0 or not math.isfinite(divisor) or 1 / divisor > largest:
         return 0.0
-    quotient = number / value
+    quotient = number / divisor
     return quotient if abs(quotient) <= largest else math.copysign(math.inf, quotient)

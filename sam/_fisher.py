@@ -1,7 +1,7 @@
 """The empirical Fisher information's diagonal: F = Σ_i (∇ℓ_i(w))² over single samples, with the data's own labels.
 
-Per-sample gradients come from `torch.func.vmap` where the model allows it (on a GPU, where a sample by itself would
-leave the device idle), else from one pass a sample.
+Per-sample gradients come from `torch.func`'s vmap, many samples at once, where model and loss allow it; else from one
+pass a sample.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,10 +9,14 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 
 from sam import _foreach
 from sam._replay import RandomState
 from sam.batch import Batch
+
+#: Numbers that the gradients of one chunk of samples may hold: 256 MiB in float32.
+_CHUNK_NUMBERS = 2**26
 
 
 def squared_gradients(batch: Batch, count: int, params: Sequence[Tensor], model: nn.Module | None) -> list[Tensor]:
@@ -21,19 +25,71 @@ def squared_gradients(batch: Batch, count: int, params: Sequence[Tensor], model:
     The model is in evaluation mode meanwhile, so that BatchNorm takes a sample by itself and its statistics stay.
     `.grad` and the random numbers' state are afterwards as they were found.
     """
-    total = [torch.zeros_like(p, dtype=_foreach.computing_type(p)) for p in params]
+    samples = torch.arange(min(count, len(batch)), device=params[0].device)
     start = RandomState(p.device for p in params)
-    device = params[0].device
-    with _evaluating(model), torch.enable_grad():
-        for i in range(min(count, len(batch))):
-            loss = batch.losses(torch.tensor([i], device=device)).sum()
-            gradients = torch.autograd.grad(loss, params, allow_unused=True)
-            pairs = [(f, g.to(f.dtype)) for f, g in zip(total, gradients, strict=True) if g is not None]
-            with torch.no_grad():
-                for f, g in _foreach.by_type([f for f, _ in pairs], [g for _, g in pairs]):
-                    _foreach.add_squares_(f, g)
-    start.replay()
+    try:
+        with _evaluating(model):
+            together = None if model is None else _by_vmap(batch, samples, params, model)
+            return _one_by_one(batch, samples, params) if together is None else together
+    finally:
+        start.replay()
+
+
+def _one_by_one(batch: Batch, samples: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
+    total = [torch.zeros_like(p, dtype=_foreach.computing_type(p)) for p in params]
+    for sample in samples.split(1):
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(batch.losses(sample).sum(), params, allow_unused=True)
+        pairs = [(f, g.to(f.dtype)) for f, g in zip(total, gradients, strict=True) if g is not None]
+        for f, g in _foreach.by_type([f for f, _ in pairs], [g for _, g in pairs]):
+            _foreach.add_squares_(f, g)
     return total
+
+
+class _Losses(nn.Module):
+    """A batch's losses as a module around the model, so that `functional_call` can give it other parameters."""
+
+    def __init__(self, model: nn.Module, batch: Batch) -> None:
+        super().__init__()
+        self.model = model
+        self._batch = batch
+
+    def forward(self, sample: Tensor) -> Tensor:
+        return self._batch.losses(sample.view(1)).sum()
+
+
+def _by_vmap(batch: Batch, samples: Tensor, params: Sequence[Tensor], model: nn.Module) -> list[Tensor] | None:
+    """F by vmap; None where that does not work, or not on the model's own parameters."""
+    losses = _Losses(model, batch)
+    names: dict[Tensor, str] = {p: name for name, p in losses.named_parameters()}
+    if any(p not in names for p in params):
+        return None
+
+    def loss(values: dict[str, Tensor], sample: Tensor) -> Tensor:
+        return functional_call(losses, values, (sample,))
+
+    def information(part: Tensor) -> list[Tensor]:
+        gradients = vmap(grad(loss), in_dims=(None, 0), randomness="different")(values, part)
+        return [g.to(_foreach.computing_type(g)).square_().sum(0) for g in gradients.values()]
+
+    values = {names[p]: p.detach() for p in params}
+    chunk = max(1, _CHUNK_NUMBERS // sum(p.numel() for p in params))
+    try:
+        first = information(samples[:1])
+    except RuntimeError:  # what vmap cannot do it says so; what the model itself cannot, the other way will say again
+        return None
+    # A batch that reaches the parameters in some way of its own would leave vmap with gradients of nothing.
+    alone = _one_by_one(batch, samples[:1], params)
+    if not all(_are_close(a, b) for a, b in zip(first, alone, strict=True)):
+        return None
+    total = [torch.zeros_like(f) for f in alone]
+    for part in samples.split(chunk):
+        total = [f + more for f, more in zip(total, information(part), strict=True)]
+    return total
+
+
+def _are_close(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b, rtol=0, atol=1e-2 * float(b.max()) if b.numel() else 0.0)
 
 
 @contextmanager

@@ -10,11 +10,13 @@ a device.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 
+#: A number that was computed on a device and stays there, so that nothing waits for it; on the CPU a float.
+Scalar: TypeAlias = float | Tensor
 #: Floating-point types too narrow to sum squares in: norms and perturbations of these are computed in
 #: float32.
 _NARROW = (torch.float16, torch.bfloat16)
@@ -33,7 +35,8 @@ def by_type(first: list[Tensor], *others: list[Tensor]) -> list[list[list[Tensor
     """Split parallel lists so that each part has one device and dtype, those of the tensors in the first."""
     if not first:
         return []
-    parts = _group_tensors_by_device_and_dtype([list(ts) for ts in (first, *others)])
+    nested: list[list[Tensor | None]] = [[*ts] for ts in (first, *others)]
+    parts = torch._C._group_tensors_by_device_and_dtype(nested, False)
     return [[[t for t in ts if t is not None] for ts in lists] for lists, _ in parts.values()]
 
 
@@ -56,25 +59,24 @@ def widened(tensors: list[Tensor]) -> list[Tensor]:
     return wide
 
 
-def total_norm(lists: Sequence[list[Tensor]], order: float) -> Tensor:
-    """The `order`-norm of all lists taken as one vector, a scalar on the first list's device; nan and inf
-    pass through.
+def total_norm(lists: Sequence[list[Tensor]], order: float) -> Scalar:
+    """The `order`-norm of all lists taken as one vector; nan and inf pass through.
 
     Computed in float32, or float64 for float64. An order-2 norm on the CPU that leaves float32's range is
     taken again in float64.
     """
     norms = [n for ts in lists for n in torch._foreach_norm(ts, order, dtype=_norm_dtype(ts))]
     if not norms:
-        return torch.zeros(())
-    device = norms[0].device
-    stacked = torch.stack([n if n.device == device else n.to(device, non_blocking=True) for n in norms])
-    total = torch.linalg.vector_norm(stacked, order)
-    if order == 2 and device.type == "cpu" and total.dtype == torch.float32:
-        value = total.item()
+        return 0.0
+    if order == 2 and all(n.device.type == "cpu" for n in norms):
+        value = math.hypot(*(n.item() for n in norms))
         if not _SAFE_LOW < value < _SAFE_HIGH:
             norms = [n for ts in lists for n in torch._foreach_norm(ts, 2, dtype=torch.float64)]
-            total = torch.linalg.vector_norm(torch.stack([n.to(device) for n in norms]), 2)
-    return total
+            value = math.hypot(*(n.item() for n in norms))
+        return value
+    device = norms[0].device
+    stacked = torch.stack([n if n.device == device else n.to(device, non_blocking=True) for n in norms])
+    return number(torch.linalg.vector_norm(stacked, order))
 
 
 #: Between these a float32 norm lost no square to underflow or overflow that matters (float32 squares: 1e-38
@@ -86,13 +88,16 @@ def _norm_dtype(tensors: list[Tensor]) -> torch.dtype | None:
     return torch.float32 if tensors[0].dtype in _NARROW else None
 
 
-def all_finite(lists: Sequence[list[Tensor]]) -> Tensor:
-    """Whether every number is finite: a boolean scalar on the first list's device."""
-    if not lists:
-        return torch.ones((), dtype=torch.bool)
+def finiteness(lists: Sequence[list[Tensor]]) -> Scalar:
+    """A number that is finite exactly where all of these are."""
     # The CPU's order-2 norm is twenty times as fast as its order-inf norm, which overflows nowhere.
-    order = 2 if lists[0][0].device.type == "cpu" else math.inf
-    return torch.isfinite(total_norm(lists, order))
+    order = 2 if not lists or lists[0][0].device.type == "cpu" else math.inf
+    return total_norm(lists, order)
+
+
+def is_finite(scalar: Scalar) -> bool:
+    """Whether a number is finite. Waits for its device."""
+    return math.isfinite(scalar)
 
 
 def absolute(tensors: list[Tensor]) -> list[Tensor]:
@@ -125,7 +130,7 @@ def scaled(tensors: list[Tensor], scale: float) -> list[Tensor]:
     return list(torch._foreach_mul(tensors, scale))
 
 
-def plus_scaled(a: list[Tensor], b: list[Tensor], scale: float | Tensor) -> list[Tensor]:
+def plus_scaled(a: list[Tensor], b: list[Tensor], scale: Scalar) -> list[Tensor]:
     """a + scale · b elementwise, newly allocated."""
     if not isinstance(scale, Tensor):
         return list(torch._foreach_add(a, b, alpha=scale))
@@ -139,7 +144,7 @@ def add_squares_(total: list[Tensor], a: list[Tensor]) -> None:
     torch._foreach_addcmul_(total, a, a)
 
 
-def scale_(tensors: list[Tensor], scale: float | Tensor) -> None:
+def scale_(tensors: list[Tensor], scale: Scalar) -> None:
     """Multiply by a number or a scalar tensor, in place."""
     torch._foreach_mul_(tensors, scale.to(tensors[0].device) if isinstance(scale, Tensor) else scale)
 
@@ -154,20 +159,18 @@ def add_(tensors: list[Tensor], number: float) -> None:
     torch._foreach_add_(tensors, number)
 
 
-def number(scalar: Tensor) -> float | Tensor:
+def number(scalar: Tensor) -> Scalar:
     """A scalar tensor as a float where it is on the CPU, where reading it costs nothing; else itself."""
     return scalar.item() if scalar.device.type == "cpu" else scalar
 
 
-def total_max(lists: Sequence[list[Tensor]]) -> Tensor:
-    """The largest element of all lists, a scalar on the first list's device; nan passes through."""
+def total_max(lists: Sequence[list[Tensor]]) -> Scalar:
+    """The largest element of all lists; nan passes through."""
     maxima = [m for ts in lists for m in torch._foreach_max(ts)]
-    return torch.stack([m.to(maxima[0].device) for m in maxima]).max()
+    return number(torch.stack([m.to(maxima[0].device) for m in maxima]).max())
 
 
-def add_scaled_(
-    w: list[Tensor], direction: list[Tensor], scale: float | Tensor, mask: list[Tensor] | None = None
-) -> None:
+def add_scaled_(w: list[Tensor], direction: list[Tensor], scale: Scalar, mask: list[Tensor] | None = None) -> None:
     """w += scale · direction (· mask), in place; `scale` is a number or a scalar tensor."""
     if isinstance(scale, Tensor) or w[0].dtype != direction[0].dtype:
         factor = scale.to(w[0].device) if isinstance(scale, Tensor) else scale
@@ -181,8 +184,8 @@ def add_scaled_(
         torch._foreach_addcmul_(w, direction, mask, value=scale)
 
 
-def dot(a: Sequence[list[Tensor]], b: Sequence[list[Tensor]]) -> Tensor:
-    """The scalar product of parallel lists, each taken as one vector: a scalar on the first list's device."""
+def dot(a: Sequence[list[Tensor]], b: Sequence[list[Tensor]]) -> Scalar:
+    """The scalar product of parallel lists, each taken as one vector."""
     parts: list[Tensor] = []
     for a_i, b_i in zip(a, b, strict=True):
         if a_i[0].device.type == "cpu":
@@ -194,8 +197,8 @@ def dot(a: Sequence[list[Tensor]], b: Sequence[list[Tensor]]) -> Tensor:
             torch._foreach_clamp_min_(products, 0)
             parts.append(2 * torch.stack(list(torch._foreach_norm(products, 1))).sum() - everything)
     if not parts:
-        return torch.zeros(())
-    return torch.stack([part.to(parts[0].device) for part in parts]).sum()
+        return 0.0
+    return number(torch.stack([part.to(parts[0].device) for part in parts]).sum())
 
 
 def _flat(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ and told later.
     and is counted
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sam import _foreach
+from sam._foreach import Scalar
 from sam.errors import NonFiniteGradient
 
 
@@ -27,11 +29,11 @@ class Gate:
         """Begin a step: flags of one that was broken off are forgotten."""
         self._flags.clear()
 
-    def watch(self, finite: Tensor, which: Literal["clean", "final"]) -> None:
-        """Raise NonFiniteGradient if a boolean scalar on the CPU is false; keep one on another device."""
-        if finite.device.type != "cpu":
-            self._flags.append(finite)
-        elif not finite:
+    def watch(self, norm: Scalar, which: Literal["clean", "final"]) -> None:
+        """Raise NonFiniteGradient if a number is not finite; of one on another device keep the flag."""
+        if isinstance(norm, Tensor):
+            self._flags.append(torch.isfinite(norm))
+        elif not math.isfinite(norm):
             raise NonFiniteGradient(which)
 
     def pass_through(self, gradients: Sequence[list[Tensor]]) -> Tensor | None:
@@ -39,7 +41,7 @@ class Gate:
 
         Returns the flag of the whole step, a boolean scalar; None on the CPU, where a bad one has raised.
         """
-        self.watch(_foreach.all_finite(gradients), "final")
+        self.watch(_foreach.finiteness(gradients), "final")
         if not self._flags:
             return None
         finite = torch.stack([f.to(self._flags[0].device) for f in self._flags]).all()

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from sam import _foreach
+from sam._memory import PerParameter
+from sam._weights import Block
 
 
 def live_count(n: int, sparsity: float) -> int:
@@ -52,6 +54,12 @@ def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
+def of_blocks(mask: PerParameter, blocks: Sequence[Block]) -> list[list[Tensor]]:
+    """A mask parallel to blocks; zeros for parameters that came after it was made."""
+    zeros = {p: torch.zeros_like(p) for block in blocks for p in block.w if p not in mask}
+    return [[mask[p] if p in mask else zeros[p] for p in block.w] for block in blocks]
+
+
 def top(scores: Tensor, count: int) -> Tensor:
     """A mask vector with ones at the `count` largest scores."""
     places = scores.topk(count, sorted=False).indices
@@ -64,10 +72,10 @@ def random(n: int, count: int, generator: torch.Generator) -> Tensor:
     return top(scores, count)
 
 
-def exchanged(mask: Tensor, magnitude: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """The mask with `count` of its ones, at the smallest magnitudes, moved to random places that were zero."""
+def exchanged(mask: Tensor, magnitude: Tensor, *, drop: int, grow: int, generator: torch.Generator) -> Tensor:
+    """The mask with `drop` ones fewer, at the smallest magnitudes, and `grow` more at random places that were zero."""
     live = mask > 0
-    dropped = torch.where(live, magnitude, math.inf).topk(count, largest=False, sorted=False).indices
+    dropped = torch.where(live, magnitude, math.inf).topk(drop, largest=False, sorted=False).indices
     chances = torch.rand(mask.shape, generator=generator, device=mask.device, dtype=torch.float64)
-    grown = torch.where(live, -1.0, chances).topk(count, sorted=False).indices
+    grown = torch.where(live, -1.0, chances).topk(grow, sorted=False).indices
     return mask.index_fill(0, dropped, 0.0).index_fill_(0, grown, 1.0)

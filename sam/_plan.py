@@ -65,7 +65,7 @@ class Plan:
     def fraction(self, step: int, asking: str) -> float:
         """How much of the run lies before this step. RuntimeError, naming what asks, where the length is not known."""
         if self.steps is None:
-            raise RuntimeError(f"{asking} depends on the length of the run: call plan(steps=...) before the first step")
+            raise RuntimeError(f"{asking} depends on the length of the run: call plan(steps=...)")
         return min(step / self.steps, 1.0)
 
     def epoch(self, step: int) -> int:

@@ -13,17 +13,18 @@ from torch import Tensor
 
 from sam import _foreach
 from sam._ascent import gradients, safe_quotient
+from sam._foreach import Scalar
 from sam._weights import Block, Shift
 
 
-def perturbation(blocks: Sequence[Block], p: float) -> tuple[list[Shift], Tensor]:
-    """ε for blocks that share one p-norm, and a scalar that is finite where every gradient is.
+def perturbation(blocks: Sequence[Block], p: float) -> tuple[list[Shift], Scalar]:
+    """ε for blocks that share one p-norm, and a number that is finite where every gradient is.
 
     No gradient is written in place. A zero gradient gives ε = 0. A gradient that is not finite gives an ε that is
     not either, at some coordinates, and a norm that says so.
     """
     if not blocks:
-        return [], torch.zeros(())
+        return [], 0.0
     g = gradients(blocks)
     t = [adaptive_scale(b.w, b.group["eta"]) if b.group["adaptive"] else None for b in blocks]
     h = [g_i if t_i is None else _foreach.product(t_i, g_i) for t_i, g_i in zip(t, g, strict=True)]
@@ -47,20 +48,19 @@ def adaptive_scale(w: list[Tensor], eta: float) -> list[Tensor]:
     return t
 
 
-def steepest(h: Sequence[list[Tensor]], p: float) -> tuple[Sequence[list[Tensor]], Tensor]:
-    """The direction of steepest ascent in the p-norm, as v and a scalar n: u = v / n, ‖u‖_p = 1.
+def steepest(h: Sequence[list[Tensor]], p: float) -> tuple[Sequence[list[Tensor]], Scalar]:
+    """The direction of steepest ascent in the p-norm, as v and a number n: u = v / n, ‖u‖_p = 1.
 
     For h = 0 both are 0, or v alone. v may be h itself; h is not written.
     """
-    one = torch.ones((), dtype=h[0][0].dtype, device=h[0][0].device)
     if p == 2:
         return h, _foreach.total_norm(h, 2)
     if p == math.inf:
-        return [_foreach.sign(ts) for ts in h], one
+        return [_foreach.sign(ts) for ts in h], 1.0
     if p == 1:
-        return largest_coordinate(h), one
+        return largest_coordinate(h), 1.0
     v = [_foreach.absolute(ts) for ts in h]
-    per_max = safe_quotient(1.0, _foreach.total_max(v), one.dtype)
+    per_max = safe_quotient(1.0, _foreach.total_max(v), h[0][0].dtype)
     for v_i, h_i in zip(v, h, strict=True):
         _foreach.scale_(v_i, per_max)
         _foreach.power_(v_i, 1 / (p - 1))  # q - 1

@@ -23,7 +23,7 @@ def unscale(scaler: GradScaler | None, owner: Optimizer, gradients: Callable[[],
         return False
     scaler.unscale_(owner)
     found = gradients()
-    if _foreach.all_finite(found):
+    if _foreach.is_finite(_foreach.finiteness(found)):
         return False
     for g in found:
         _foreach.zero_(g)

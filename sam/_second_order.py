@@ -44,7 +44,7 @@ def cotangents(blocks: Sequence[Block], perturbed: Sequence[list[Tensor]]) -> li
     """z for blocks with their clean gradients, and the gradients at w + ε parallel to them; zeros for g = 0."""
     norm = _foreach.total_norm([block.g for block in blocks], 2)
     a = [_foreach.scaled(g_p, block.rho) for block, g_p in zip(blocks, perturbed, strict=True)]
-    along = _foreach.number(_foreach.dot([block.g for block in blocks], a))
+    along = _foreach.dot([block.g for block in blocks], a)
     for block, a_i in zip(blocks, a, strict=True):
         per_norm = safe_quotient(1.0, norm, a_i[0].dtype)
         _foreach.scale_(a_i, per_norm)

@@ -35,6 +35,7 @@ from torch.optim.optimizer import ParamsT, StateDict
 
 from sam import _foreach, _ranks
 from sam._by_hand import ByHand
+from sam._foreach import Scalar
 from sam._gate import Gate
 from sam._memory import Memory, PerParameter
 from sam._passes import CLEAN, FINAL, MeanLoss, Pass, Passes, backward
@@ -46,8 +47,8 @@ from sam.batch import Batch
 
 #: A torch optimizer class, or anything that builds an optimizer from parameters and keywords.
 BaseOptimizer: TypeAlias = Callable[..., Optimizer]
-#: ε from blocks of gradients, and a scalar that is finite where all of them are.
-Perturbation: TypeAlias = Callable[[list[Block]], tuple[list[Shift], Tensor]]
+#: ε from blocks of gradients, and a number that is finite where all of them are.
+Perturbation: TypeAlias = Callable[[list[Block]], tuple[list[Shift], Scalar]]
 #: What the caller's closure returns, a tensor or a number; `step` returns the first one.
 Loss = TypeVar("Loss")
 
@@ -175,6 +176,7 @@ class SamOptimizer(Optimizer, ABC):
             return self._finish_by_hand(self._by_hand) if self._by_hand else self._step_on_gradients(scaler)
         self._refuse_if_pending()
         refuse_scaler_step(self)
+        objective: Callable[[], Loss] = closure
         self._batch = closure.batch if isinstance(closure, MeanLoss) else None
         self._scaler = scaler
         loss: Loss | None = None
@@ -185,7 +187,7 @@ class SamOptimizer(Optimizer, ABC):
                 self._pass = wanted
                 self._drop_gradients()
                 with torch.enable_grad():
-                    run = closure if wanted.run is None else cast(Callable[[], Loss], wanted.run)
+                    run = objective if wanted.run is None else cast(Callable[[], Loss], wanted.run)
                     value = run()
                 overflowed |= unscale(scaler, owner, self._gradients)
                 if owner is self:
@@ -349,7 +351,7 @@ class SamOptimizer(Optimizer, ABC):
     def _shifts(self, perturbation: Perturbation) -> list[Shift]:
         """ε from the gradients in `.grad`, which are looked over."""
         shifts, norm = perturbation(self._blocks())
-        self._gate.watch(torch.isfinite(norm), "clean")
+        self._gate.watch(norm, "clean")
         return shifts
 
     def _batch_at_hand(self) -> Batch:

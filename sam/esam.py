@@ -6,6 +6,8 @@
 
 Source: Du et al., "Efficient Sharpness-aware Minimization for Improved Training of Neural Networks", ICLR 2022,
 Algorithm 1 (https://arxiv.org/abs/2110.03141).
+ρ, β and γ are by default the authors' for ResNet-18 on CIFAR (https://github.com/dydjw9/Efficient_SAM/blob/
+1610d46efd4b8023bc64398866429eb706e5cf34/run.sh).
 Differs: b is drawn for each coordinate as the paper says (the authors' code draws whole tensors), |S| is γB rounded
 half up (theirs is one less), frozen parameters stay frozen.
 Cost: 2 + γ forwards, 1 + γ backwards; with γ = 1 two of each. Memory beside the base optimizer: one copy of w (exact
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam._ascent import ascent, gradients
+from sam._foreach import Scalar
 from sam._masks import generator_of, unflatten
 from sam._passes import Pass, Passes
 from sam._plan import ALWAYS, Active, Rho, check_fraction, check_rho
@@ -108,7 +111,7 @@ class ESAM(SamOptimizer):
         with self._perturbed(self._shifts(self._perturbation), start):
             yield Pass(may_stay_local=False, run=perturbed)
 
-    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Tensor]:
+    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
         if self.beta == 1 or not blocks:
             return ascent(blocks, gradients(blocks))
         params = [p for block in blocks for p in block.w]

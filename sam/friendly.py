@@ -19,6 +19,7 @@ from torch.optim.optimizer import ParamsT
 
 from sam import _foreach
 from sam._ascent import ascent, gradients
+from sam._foreach import Scalar
 from sam._memory import PerParameter
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_fraction, check_rho
@@ -82,7 +83,7 @@ class FriendlySAM(SamOptimizer):
     def _passes(self) -> Passes:
         return self._two_passes(self._perturbation)
 
-    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Tensor]:
+    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
         known = self._memory.tensors("average")
         averages: PerParameter = {}
         directions: list[list[Tensor]] = []

@@ -23,13 +23,16 @@ from torch.optim.optimizer import ParamsT
 
 from sam import _foreach, _ranks
 from sam._ascent import along_gradient, safe_quotient
+from sam._foreach import Scalar
 from sam._memory import PerParameter
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, RhoSchedule, check_at_least_zero, check_rho
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
-#: ρ as the paper has it, proportional to the learning rate; SAM's usual 0.05 at its peak.
+#: The course is the paper's, the radius at the peak SAM's own default. The authors' radii belong to other networks: 0.6
+#: falling to 0.1 to a ViT (https://github.com/google-research/big_vision/blob/136deda7827aa52143905afc0482b79b7438c8f8/
+#: big_vision/configs/proj/gsam/vit_i1k_gsam_no_aug.py).
 FOLLOWS_LR: Final = cast(RhoSchedule, MappingProxyType({"schedule": "lr", "value": 0.05, "end": 0.0}))
 
 
@@ -82,7 +85,7 @@ class GSAM(SamOptimizer):
     def _passes(self) -> Passes:
         clean: PerParameter = {}
 
-        def perturbation(blocks: list[Block]) -> tuple[list[Shift], Tensor]:
+        def perturbation(blocks: list[Block]) -> tuple[list[Shift], Scalar]:
             clean.update(self._clean_gradients())
             return along_gradient(blocks)
 
@@ -99,7 +102,7 @@ def subtract_orthogonal_(alpha: float, g: list[list[Tensor]], *, of: list[list[T
     """g_p -= α g_⊥ in place, g_⊥ the part of g that is orthogonal to g_p (`of`). For g_p = 0 that is all of g."""
     wide, g_p = [_foreach.widened(ts) for ts in g], [_foreach.widened(ts) for ts in of]
     norm = _foreach.total_norm(g_p, 2)
-    along = _foreach.number(_foreach.dot(wide, g_p))
+    along = _foreach.dot(wide, g_p)
     for out, wide_i, g_p_i in zip(of, wide, g_p, strict=True):
         per_norm = safe_quotient(1.0, norm, g_p_i[0].dtype)
         _foreach.scale_(out, 1 + alpha * (along * per_norm * per_norm))

@@ -9,7 +9,7 @@ Tail classes have fewer training samples than a threshold, all others are head c
 
 Source: Zhou et al., "ImbSAM: A Closer Look at Sharpness-Aware Minimization in Class-Imbalanced Recognition", ICCV 2023
 (https://arxiv.org/abs/2308.07815).
-Differs: the paper has τ = 1; 2 is what the authors' code does.
+Differs: the paper has no τ, which is τ = 1.
 Cost: 2 forwards, 3 backwards (a compiled model 3 of each); a batch without tail samples one of each. Memory beside
 the base optimizer: one copy of w (exact restore), one of g (g_h).
 """
@@ -98,6 +98,10 @@ class ImbSAM(SamOptimizer):
             raise RuntimeError("ImbSAM needs the classes' sizes: call plan(class_counts=...) before the first step")
         if labels is None:
             raise TypeError("ImbSAM needs the class of each sample: the batch has no labels")
+        if len(labels) and int(labels.max()) >= len(self._is_tail):
+            raise ValueError(
+                f"class_counts has {len(self._is_tail)} classes, got a sample of class {int(labels.max())}"
+            )
         is_tail = self._is_tail[labels]
         if not is_tail.any() and _ranks.count() == 1:
             yield FINAL
@@ -121,14 +125,15 @@ class ImbSAM(SamOptimizer):
 
         def clean() -> Tensor:
             losses = batch.losses()
-            once = self._model_is_compiled  # then a graph can be sent backward a single time
-            g_t = self._gradient_of(tail_loss(losses), params, retain_graph=not once)
-            if once:
-                copies = self._buffers.copy()
+            # The graph of a compiled model can be sent backward a single time: then the forward is made again.
+            buffers = self._buffers.copy() if self._model_is_compiled else None
+            g_t = self._gradient_of(tail_loss(losses), params, retain_graph=buffers is None)
+            if buffers is not None:
                 start.replay()
                 losses = batch.losses()
-                self._buffers.put_back(copies)
             g_head.update(self._gradient_of(losses[head].sum() / len(losses), params))
+            if buffers is not None:
+                self._buffers.put_back(buffers)
             for p, g in g_t.items():
                 p.grad = g
             return losses.detach().mean()
@@ -158,13 +163,15 @@ class ImbSAM(SamOptimizer):
 
 
 def tail_classes(class_counts: tuple[int, ...], tail_below: float) -> Tensor:
-    """Which classes are tail, bool [classes]. ValueError where none is."""
+    """Which classes are tail, bool [classes]. ValueError where none of them has a sample."""
+    if not class_counts:
+        raise ValueError("class_counts must have an entry for each class, got none")
     counts = torch.tensor(class_counts, dtype=torch.float64)
     threshold = counts.quantile(tail_below) if tail_below < 1 else tail_below
     is_tail = counts < threshold
-    if not is_tail.any():
+    if not (is_tail & (counts > 0)).any():
         raise ValueError(
-            f"class_counts must have a class with fewer than {float(threshold):g} samples (tail_below={tail_below:g}), "
-            f"got a smallest class of {int(counts.min())}: without tail classes ImbSAM would be the base optimizer"
+            f"class_counts must have a class with fewer than {float(threshold):g} samples (tail_below={tail_below:g}) "
+            f"and at least one, got {list(class_counts)}: without a tail class ImbSAM would be the base optimizer"
         )
     return is_tail

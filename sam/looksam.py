@@ -11,6 +11,7 @@ Norms and products run over every parameter that takes part.
 
 Source: Liu et al., "Towards Efficient and Scalable Sharpness-Aware Minimization", CVPR 2022, Algorithm 1
 (https://arxiv.org/abs/2203.02714).
+ρ is by default SAM's own.
 Differs: g_v counts as zero where it is but rounding noise beside g_p. α is 0.3 by default; the paper's 0.7 belongs to
 its ViT at ρ = 1.
 Cost: (k+1)/k forwards and backwards. Memory beside the base optimizer: one copy of w (exact restore), one of g (g_v);
@@ -26,6 +27,7 @@ from torch.optim.optimizer import ParamsT
 
 from sam import _foreach, _ranks
 from sam._ascent import along_gradient, gradients, safe_quotient
+from sam._foreach import Scalar
 from sam._memory import PerParameter
 from sam._passes import FINAL, Passes
 from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count, check_rho
@@ -97,7 +99,7 @@ class LookSAM(SamOptimizer):
     def _sam_step(self) -> Passes:
         clean: PerParameter = {}
 
-        def perturbation(blocks: list[Block]) -> tuple[list[Shift], Tensor]:
+        def perturbation(blocks: list[Block]) -> tuple[list[Shift], Scalar]:
             if self.k > 1:
                 clean.update(self._clean_gradients())
             return along_gradient(blocks)
@@ -119,7 +121,7 @@ class LookSAM(SamOptimizer):
     def _cheap_step(self) -> Passes:
         yield FINAL
         blocks = self._blocks()
-        norm = _foreach.number(_foreach.total_norm(gradients(blocks), 2))
+        norm = _foreach.total_norm(gradients(blocks), 2)
         direction = self._memory.tensors("direction")
         for block in blocks:
             pairs = [(g, direction[p]) for p, g in zip(block.w, block.g, strict=True) if p in direction]
@@ -130,7 +132,7 @@ class LookSAM(SamOptimizer):
 def orthogonal_unit(g: list[list[Tensor]], g_p: list[list[Tensor]]) -> list[list[Tensor]]:
     """g_v/‖g_v‖, g_v the part of g_p that is orthogonal to g; zeros where g_v is zero or rounding noise."""
     per_norm = [safe_quotient(1.0, _foreach.total_norm(g, 2), ts[0].dtype) for ts in g]
-    along = _foreach.number(_foreach.dot(g_p, g))
+    along = _foreach.dot(g_p, g)
     v = [
         _foreach.plus_scaled(g_p_i, g_i, -along * inverse * inverse)
         for g_i, g_p_i, inverse in zip(g, g_p, per_norm, strict=True)
@@ -138,5 +140,6 @@ def orthogonal_unit(g: list[list[Tensor]], g_p: list[list[Tensor]]) -> list[list
     length, whole = _foreach.total_norm(v, 2), _foreach.total_norm(g_p, 2)
     for v_i in v:
         noise = _NOISE * torch.finfo(v_i[0].dtype).eps * whole
-        _foreach.scale_(v_i, safe_quotient(1.0, torch.where(length > noise, length, 0.0), v_i[0].dtype))
+        beyond = torch.where(length > noise, length, 0.0) if isinstance(length, Tensor) else length * (length > noise)
+        _foreach.scale_(v_i, safe_quotient(1.0, beyond, v_i[0].dtype))
     return v

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _foreach
+from sam._foreach import Scalar
 from sam._passes import FINAL, Pass, Passes
 from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count, check_rho
 from sam._pnorm import perturbation
@@ -63,8 +64,8 @@ class SAM(SamOptimizer):
             Without it they move in both.
         **base_kwargs: options of the base optimizer (`lr`, `momentum`, ...).
 
-    bfloat16 parameters: at rho 0.05 only some 58 % of the weights are moved by ε at all, since 8 bits cannot
-    hold w + ε. Keep float32 parameters and use autocast.
+    bfloat16 parameters: ε moves a part of the weights only (at rho 0.05 and on larger networks a small part), since 8
+    bits cannot hold w + ε. Keep float32 parameters and use autocast.
 
     Raises:
         ValueError: an option that cannot be, or not together with another.
@@ -123,7 +124,7 @@ class SAM(SamOptimizer):
             return self._by_shards(self.shard_size)
         return self._with_second_order() if self.second_order else self._two_passes(self._perturbation)
 
-    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Tensor]:
+    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
         return perturbation(blocks, self.p)
 
     def _by_shards(self, size: int) -> Passes:

@@ -26,10 +26,11 @@ from torch.optim.optimizer import ParamsT
 
 from sam import _ranks
 from sam._ascent import along_gradient, ascent, gradients
-from sam._masks import drop_fraction, exchanged, flatten, generator_of, is_due, live_count, random, unflatten
+from sam._foreach import Scalar
+from sam._masks import drop_fraction, exchanged, flatten, generator_of, is_due, live_count, of_blocks, random, unflatten
 from sam._memory import PerParameter
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Rho, check_count, check_fraction, check_rho
+from sam._plan import ALWAYS, Active, Plan, Rho, check_count, check_fraction, check_rho
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -92,12 +93,15 @@ class SSAMD(SamOptimizer):
     def _check_options(self, options: Mapping[str, object]) -> None:
         check_rho(options["rho"])
 
+    def _check_plan(self, plan: Plan) -> None:
+        if plan.steps_per_epoch is not None and plan.steps is None:
+            raise ValueError("steps must be given with steps_per_epoch: what is exchanged falls to 0 at the run's end")
+
     def _passes(self) -> Passes:
         return self._two_passes(self._perturbation if self.sparsity else along_gradient)
 
-    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Tensor]:
-        mask = self._mask()
-        return ascent(blocks, gradients(blocks), [[mask[p] for p in block.w] for block in blocks])
+    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
+        return ascent(blocks, gradients(blocks), of_blocks(self._mask(), blocks))
 
     def _mask(self) -> PerParameter:
         """The mask of this step, by parameter; renewed where it is due."""
@@ -106,7 +110,7 @@ class SSAMD(SamOptimizer):
         if not is_due(self._memory.number("mask_epoch"), epoch, self.update_every):
             return mask
         params = [p for p in self._parameters() if p.requires_grad]
-        vector = self._renewed(flatten([mask[p] for p in params]), params) if mask else self._drawn(params)
+        vector = self._renewed(mask, params) if mask else self._drawn(params)
         mask = dict(zip(params, unflatten(vector, params), strict=True))
         self._memory.write("mask", mask)
         self._memory.write("mask_epoch", epoch)
@@ -117,12 +121,16 @@ class SSAMD(SamOptimizer):
         generator = generator_of(self._plan.seed, self.steps_taken, params[0].device)
         return random(n, live_count(n, self.sparsity), generator)
 
-    def _renewed(self, mask: Tensor, params: list[Tensor]) -> Tensor:
+    def _renewed(self, mask: PerParameter, params: list[Tensor]) -> Tensor:
+        vector = flatten([mask[p] if p in mask else torch.zeros_like(p) for p in params])
         magnitude = flatten([torch.zeros_like(p) if p.grad is None else p.grad for p in params])
         _ranks.average_([[magnitude]])
-        n = len(mask)
+        n = len(vector)
         live = live_count(n, self.sparsity)
+        # They are as many unless parameters came or went; only then is it worth waiting for the device to know.
+        ones = live if mask.keys() == set(params) else int(vector.sum())
         began = self._plan.epoch(self.steps_taken) * (self._plan.steps_per_epoch or 0)
-        dropped = drop_fraction(self.drop_rate, self._plan.fraction(began, "drop_rate"))
-        generator = generator_of(self._plan.seed, self.steps_taken, mask.device)
-        return exchanged(mask, magnitude.abs(), min(round(live * dropped), n - live), generator)
+        exchange = drop_fraction(self.drop_rate, self._plan.fraction(began, "drop_rate"))
+        drop = max(min(round(ones * exchange), n - live), ones - live)
+        generator = generator_of(self._plan.seed, self.steps_taken, vector.device)
+        return exchanged(vector, magnitude.abs(), drop=drop, grow=live - ones + drop, generator=generator)

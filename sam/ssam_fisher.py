@@ -22,10 +22,11 @@ from typing import final
 from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
-from sam import _ranks
+from sam import _foreach, _ranks
 from sam._ascent import along_gradient, ascent, gradients
 from sam._fisher import squared_gradients
-from sam._masks import flatten, is_due, live_count, top, unflatten
+from sam._foreach import Scalar
+from sam._masks import flatten, is_due, live_count, of_blocks, top, unflatten
 from sam._memory import PerParameter
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, check_count, check_fraction, check_rho
@@ -93,9 +94,8 @@ class SSAMF(SamOptimizer):
     def _passes(self) -> Passes:
         return self._two_passes(self._perturbation if self.sparsity else along_gradient)
 
-    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Tensor]:
-        mask = self._mask()
-        return ascent(blocks, gradients(blocks), [[mask[p] for p in block.w] for block in blocks])
+    def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
+        return ascent(blocks, gradients(blocks), of_blocks(self._mask(), blocks))
 
     def _mask(self) -> PerParameter:
         """The mask of this step, by parameter; renewed where it is due."""
@@ -104,6 +104,7 @@ class SSAMF(SamOptimizer):
             return self._memory.tensors("mask")
         params = [p for p in self._parameters() if p.requires_grad]
         fisher = flatten(self._fisher(params))
+        self._gate.watch(_foreach.finiteness([[fisher]]), "clean")
         _ranks.average_([[fisher]])
         chosen = top(fisher, live_count(len(fisher), self.sparsity))
         mask = dict(zip(params, unflatten(chosen, params), strict=True))

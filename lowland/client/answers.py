@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from lowland import errors
 from lowland.errors import FieldError, LowlandError, RequestFailed, ServerUnavailable, SpecInvalid
+from lowland.spec.base import wire_fields
 from lowland.spec.unions import models_in, tagged_union
 
 M = TypeVar("M", bound=BaseModel)
@@ -78,16 +79,18 @@ def _field_errors(problem: Mapping[str, Any]) -> list[FieldError]:
 
 
 def _required(model: type[BaseModel]) -> set[str]:
-    return {name for name, info in model.model_fields.items() if info.is_required()}
+    return {name for name, info in wire_fields(model).items() if info.is_required()}
 
 
 def _leniently(model: type[M], given: Mapping[str, Any]) -> M:
-    fields = model.model_fields.items()
+    fields = wire_fields(model).items()
     return model.model_construct(**{name: _part(info, given[name]) for name, info in fields if name in given})
 
 
 def _part(info: FieldInfo, value: Any) -> Any:
-    alone: Any = create_model("Alone", value=(cast("Any", info.annotation), info))
+    # By name: the field may have another one in JSON.
+    by_name = ConfigDict(validate_by_name=True)
+    alone: Any = create_model("Alone", __config__=by_name, value=(cast("Any", info.annotation), info))
     try:
         return alone.model_validate_json(json.dumps({"value": value})).value
     except ValidationError:

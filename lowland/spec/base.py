@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 
 
 class SpecModel(BaseModel):
@@ -16,6 +17,7 @@ class SpecModel(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
         validate_default=True,
+        serialize_by_alias=True,
     )
 
 
@@ -23,6 +25,11 @@ class ResourceModel(BaseModel):
     """A value the server sends. Unknown fields are passed over, so that an older client reads a newer server."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+def wire_fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """A model's fields by the names they have in JSON; Python has some of those for itself."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 #: The largest number an option may be: far beyond sense, and within what float32 can still compute with.

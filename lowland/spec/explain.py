@@ -1,15 +1,16 @@
 """pydantic's errors, said so that a person can mend what they sent: the field, its value, what would be accepted."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, cast, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lowland.errors import FieldError
-from lowland.spec.base import PATTERNS, Conflict
+from lowland.spec.base import PATTERNS, Conflict, wire_fields
 from lowland.spec.show import SECRET_FIELDS, SECRET_OWNERS, cut, nearest, one_of, public, shown
-from lowland.spec.unions import models_in, tagged_union
+from lowland.spec.unions import alternatives, models_in, tagged_union
 
 #: So many mistakes are told; finding the nearest known name takes time for each.
 MAX_MISTAKES: Final = 20
@@ -63,15 +64,20 @@ def explain(error: ValidationError, model: type[BaseModel], given: object, *, ki
 
 def _explained(error: ErrorDetails, model: type[BaseModel], given: object, kind: str) -> FieldError:
     path, owner = _without_tags(error["loc"], model)
+    place = _dotted(path)
     cause = error.get("ctx", {}).get("error")
     read = error["input"]
     if isinstance(cause, Conflict):
         path, read = (*path, *cause.field.split(".")), None
     if error["type"] == "missing":
         read = None
-    field = ".".join(cut(str(part)) for part in path if part != "[key]")
+    field = _dotted(path)
     value = "(hidden)" if _may_hold_a_secret(error, path) else _sent(given, path, read)
-    return FieldError(field=field, value=public(value), detail=_sentence(error, field, value, owner, kind))
+    return FieldError(field=field, value=public(value), detail=_sentence(error, place, field, value, owner, kind))
+
+
+def _dotted(path: Sequence[int | str]) -> str:
+    return ".".join(cut(str(part)) for part in path if part != "[key]")
 
 
 def _may_hold_a_secret(error: ErrorDetails, path: Sequence[int | str]) -> bool:
@@ -92,24 +98,24 @@ def _sent(given: object, path: Sequence[int | str], read: object) -> object:
     return given
 
 
-def _sentence(error: ErrorDetails, field: str, value: Any, owner: type[BaseModel] | None, kind: str) -> str:
+def _sentence(error: ErrorDetails, place: str, field: str, value: Any, owner: type[BaseModel] | None, kind: str) -> str:
     context: Mapping[str, Any] = error.get("ctx", {})
     is_value = f"{field or 'the body'} is {shown(value)}"
+    name = field.rsplit(".", 1)[-1]
+    fields: Mapping[str, FieldInfo] = wire_fields(owner) if owner else {}
     match error["type"]:
         case "extra_forbidden":
-            name, known = field.rsplit(".", 1)[-1], list(owner.model_fields) if owner else []
-            return f"{field} is not a {kind}{_hint(name, known)}; known here: {', '.join(known)}"
+            return f"{field} is not a {kind}{_hint(name, fields)}; known here: {', '.join(fields)}"
         case "missing":
-            return f"{field} is missing"
+            return f"{field} is missing{_choice(fields.get(name))}"
         case "value_error":
-            where = ".".join(str(part) for part in _without_tags(error["loc"], owner or BaseModel)[0][:1])
-            return f"{where}: {context['error']}" if where else str(context["error"])
+            return f"{place}: {context['error']}" if place else str(context["error"])
         case "union_tag_invalid":
             known = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
             tag = value if isinstance(value, str) else _sent(value, [str(context["discriminator"]).strip("'")], None)
             return f"{field} is {shown(tag)}, which is not known{_hint(str(tag), known)}; give {one_of(known)}"
         case "union_tag_not_found":
-            known = list(union.members) if owner and (union := tagged_union(owner.model_fields[field])) else []
+            known = list(union.members) if (union := tagged_union(fields[name])) else []
             return f"{field}.{str(context['discriminator']).strip(chr(39))} is missing; give {one_of(known)}"
         case "literal_error" | "enum":
             known = [part.strip().strip("'") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
@@ -117,28 +123,45 @@ def _sentence(error: ErrorDetails, field: str, value: Any, owner: type[BaseModel
         case "string_pattern_mismatch" if context["pattern"] in PATTERNS:
             return f"{is_value}; give {PATTERNS[context['pattern']]}"
         case known_type if known_type in _ACCEPTED:
-            return f"{is_value}; give {_ACCEPTED[known_type].format_map(context)}"
+            accepted = _ACCEPTED[known_type].format_map(context)
+            return f"{is_value}; give {accepted}{_or_object(known_type, fields.get(name))}"
         case _:
             return f"{is_value}: {error['msg']}"
 
 
-def _hint(name: str, known: Sequence[str]) -> str:
+def _choice(field: FieldInfo | None) -> str:
+    """What a field takes that was left out, if it is one of a few words."""
+    words = [word for word in get_args(field.annotation) if isinstance(word, str)] if field else []
+    return f"; give {one_of(words)}" if words else ""
+
+
+def _or_object(error_type: str, field: FieldInfo | None) -> str:
+    """What else a field takes that wants a number, or an object."""
+    if error_type != "float_type" or field is None:
+        return ""
+    return "".join(f", or an object with {', '.join(wire_fields(model))}" for model in models_in(field.annotation))
+
+
+def _hint(name: str, known: Collection[str]) -> str:
     return f" (did you mean {shown(near)}?)" if (near := nearest(name, known)) else ""
 
 
 def _without_tags(
     loc: Sequence[int | str], model: type[BaseModel]
 ) -> tuple[tuple[int | str, ...], type[BaseModel] | None]:
-    """Drop the tags of discriminated unions from a location; also give the model that holds its last field."""
+    """Drop the labels of unions' alternatives from a location; also give the model that holds its last field."""
     path: list[int | str] = []
     owner: type[BaseModel] | None = model
     rest = list(loc)
     while rest:
         part = rest.pop(0)
         path.append(part)
-        info = owner.model_fields.get(str(part)) if owner else None
+        info = wire_fields(owner).get(str(part)) if owner else None
         if info is None or not rest:
             break
-        union = tagged_union(info)
-        owner = union.members.get(str(rest.pop(0))) if union else next(models_in(info.annotation), None)
+        labels = alternatives(info)
+        chosen = labels.get(str(rest.pop(0))) if labels else next(models_in(info.annotation), None)
+        if chosen is None and not rest:
+            break
+        owner = chosen
     return (*path, *rest), owner

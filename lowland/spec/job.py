@@ -18,7 +18,7 @@ from lowland.spec.models import ModelSpec, Resnet9
 from lowland.spec.optimizers import Cosine, OptimizerSpec, ScheduleSpec, Sgd
 from lowland.spec.pending import refuse_pending
 from lowland.spec.resolve import resolve
-from lowland.spec.sam import Sam, SamSpec
+from lowland.spec.sam import Momentum, Sam, SamSpec
 
 #: Text people choose: one line, no control characters.
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LABEL)]
@@ -205,5 +205,16 @@ class JobSpec(SpecModel):
                 "schedule.warmup_epochs",
                 f"schedule.warmup_epochs is {self.schedule.warmup_epochs:g} and epochs is {self.epochs}; "
                 "warm up for at most all epochs",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _momentum_to_perturb_along(self) -> Self:
+        has_none = isinstance(self.optimizer, Sgd) and self.optimizer.momentum == 0
+        if has_none and isinstance(self.sam, Momentum) and self.sam.rho != 0:
+            raise Conflict(
+                "optimizer.momentum",
+                'optimizer.momentum is 0 and sam.variant is "msam", which perturbs along the momentum; '
+                "give momentum > 0, or another variant",
             )
         return self

@@ -23,9 +23,6 @@ class Pending:
 
 PENDING: Final[Sequence[Pending]] = [
     Pending("function", [None]),
-    Pending("sam.variant", ["none", "sam"]),
-    Pending("sam.second_order", [False]),
-    Pending("sam.shard_size", [None]),
     Pending("dataset.label_noise", [0.0]),
     Pending("dataset.imbalance", [None]),
     Pending("model.pretrained", [False]),

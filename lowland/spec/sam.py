@@ -4,9 +4,20 @@ A field's name is the keyword of the constructor in `sam`, and so is its default
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from lowland.spec.base import LARGEST, Conflict, SpecModel, shorthand
 
@@ -28,7 +39,62 @@ PNorm = Annotated[
 ]
 """A norm's exponent in [1, inf]; infinity is the string "inf" in JSON."""
 
-Rho = Annotated[float, Field(ge=0, le=LARGEST)]
+_Radius = Annotated[float, Field(ge=0, le=LARGEST)]
+
+
+class RhoSchedule(SpecModel):
+    """A radius that changes as training goes on."""
+
+    schedule: Literal["constant", "linear", "cosine", "lr"]
+    """Its course: "linear" or along half a "cosine" from `value` to `end`, following the learning rate ("lr"), or
+    "constant", which is the number `value`."""
+    value: _Radius
+    """The radius at the first step; with "lr" at the learning rate's peak."""
+    end: _Radius = 0.0
+    """The radius at the end of the run; with "lr" where the learning rate is 0. Not with "constant"."""
+
+    @model_validator(mode="after")
+    def _constant_has_no_end(self) -> Self:
+        if self.schedule == "constant" and "end" in self.model_fields_set:
+            raise Conflict(
+                "end", f'schedule is "constant" and end is {self.end:g}; leave end out, or give another schedule'
+            )
+        return self
+
+
+def _number_or_object(value: object) -> str:
+    return "object" if isinstance(value, Mapping | RhoSchedule) else "number"
+
+
+def _plain_if_constant(schedule: RhoSchedule) -> float | RhoSchedule:
+    return schedule.value if schedule.schedule == "constant" else schedule
+
+
+Rho = Annotated[
+    Annotated[_Radius, Tag("number")] | Annotated[RhoSchedule, AfterValidator(_plain_if_constant), Tag("object")],
+    Discriminator(_number_or_object),
+]
+"""The radius of a neighbourhood: a number, or a schedule of numbers."""
+
+
+class Active(SpecModel):
+    """The steps a variant acts in. Any other step is the base optimizer's own, bit for bit, and takes one pass."""
+
+    from_: float = Field(default=0.0, ge=0, lt=1, alias="from")
+    """Fraction of the run before the first of them; 0 is from the start. 0.8 is late SAM (arXiv 2410.10373)."""
+    until: float = Field(default=1.0, gt=0, le=1)
+    """Fraction of the run after which there are none; 1 is to the end."""
+    every: int = Field(default=1, ge=1)
+    """Only steps whose number, counted from 0, is a multiple of this; 1 is each step."""
+
+    @model_validator(mode="after")
+    def _from_comes_first(self) -> Self:
+        if self.from_ >= self.until:
+            raise Conflict("from", f"from is {self.from_:g} and until is {self.until:g}; give from < until")
+        return self
+
+
+ActiveSteps = Annotated[Active, Field(description="When to perturb at all; the base optimizer steps otherwise.")]
 
 
 class Plain(SpecModel):
@@ -50,14 +116,21 @@ class Sam(SpecModel):
     eta: float = Field(default=0.01, ge=0, le=LARGEST)
     """What is added to |w| when `adaptive`; without effect otherwise."""
     second_order: bool = False
-    """Keep the term of the SAM gradient that contains the Hessian; only for p = 2, at twice the cost."""
+    """Keep the term of the SAM gradient that contains the Hessian; for p = 2, neither adaptive nor with shards."""
     shard_size: int | None = Field(default=None, ge=1)
     """Samples that share one perturbation (m-sharpness); null is the whole batch."""
+    active: ActiveSteps = Active()
 
     @model_validator(mode="after")
-    def _second_order_wants_p_2(self) -> Self:
+    def _second_order_is_of_plain_sam(self) -> Self:
         if self.second_order and self.p != 2:
             raise Conflict("p", f"second_order is true and p is {self.p:g}; give p = 2, or second_order = false")
+        if self.second_order and self.adaptive:
+            raise Conflict("adaptive", "second_order is true and adaptive is true; set one of them to false")
+        if self.second_order and self.shard_size is not None:
+            raise Conflict(
+                "shard_size", f"second_order is true and shard_size is {self.shard_size}; leave one of them out"
+            )
         return self
 
 
@@ -73,6 +146,7 @@ class SparseFisher(SpecModel):
     """Training samples the Fisher information is estimated from, one gradient each."""
     update_every: int = Field(default=1, ge=1)
     """Epochs between two updates of the mask."""
+    active: ActiveSteps = Active()
 
 
 class SparseDynamic(SpecModel):
@@ -87,6 +161,7 @@ class SparseDynamic(SpecModel):
     """Fraction of the perturbed coordinates exchanged at the first update; falls to 0 by a cosine."""
     update_every: int = Field(default=1, ge=1)
     """Epochs between two updates of the mask."""
+    active: ActiveSteps = Active()
 
 
 class Friendly(SpecModel):
@@ -99,6 +174,7 @@ class Friendly(SpecModel):
     """How much of the running average is taken out of the gradient before perturbing. 0 is SAM."""
     lmbda: float = Field(default=0.9, ge=0, lt=1, validation_alias=AliasChoices("lmbda", "lambda"))
     """Decay of the running average of gradients, per step. 0 keeps only the last gradient."""
+    active: ActiveSteps = Active()
 
 
 class Imbalanced(SpecModel):
@@ -111,9 +187,58 @@ class Imbalanced(SpecModel):
     """Classes with fewer training samples are tail: below 1 a quantile of the class counts, from 1 on a count."""
     tail_weight: float = Field(default=2.0, ge=0, le=LARGEST)
     """Weight of the tail classes' loss. 1 is the paper's form."""
+    active: ActiveSteps = Active()
 
 
-#: Other spellings of the variants' names: the seed's class names and what people type. Case and `_` do not matter.
+class SurrogateGap(SpecModel):
+    """Narrow the gap between the worst loss nearby and the loss itself (GSAM, Zhuang et al., ICLR 2022)."""
+
+    variant: Literal["gsam"] = "gsam"
+    rho: Rho = RhoSchedule(schedule="lr", value=0.05, end=0.0)
+    """Length of the perturbation (L2 norm over all parameters). By default it follows the learning rate, as in the
+    paper. 0 is the base optimizer; typical 0.05 to 0.2."""
+    alpha: float = Field(default=0.4, ge=0, le=LARGEST)
+    """How much of the clean gradient's part orthogonal to the perturbed one is taken off. 0 is SAM."""
+    active: ActiveSteps = Active()
+
+
+class Look(SpecModel):
+    """Perturb at every k-th step and reuse what that found in between (LookSAM, Liu et al., CVPR 2022)."""
+
+    variant: Literal["looksam"] = "looksam"
+    rho: Rho = 0.05
+    """Length of the perturbation (L2 norm over all parameters). 0 is the base optimizer; typical 0.05 to 0.2."""
+    alpha: float = Field(default=0.3, ge=0, le=LARGEST)
+    """Weight of the reused part between two perturbed steps, relative to the gradient. 0 perturbs every k-th step."""
+    k: int = Field(default=5, ge=1)
+    """Steps from one perturbed step to the next; each costs (k + 1) / k passes on average. 1 is SAM."""
+    active: ActiveSteps = Active()
+
+
+class Momentum(SpecModel):
+    """Perturb against the base optimizer's momentum, in one pass (MSAM, Becker et al., 2024)."""
+
+    variant: Literal["msam"] = "msam"
+    rho: Rho = 3.0
+    """Length of the perturbation (L2 norm over all parameters), far longer than SAM's. 0 is the base optimizer; typical
+    1 to 5."""
+    active: ActiveSteps = Active()
+
+
+class Efficient(SpecModel):
+    """Perturb random coordinates, then learn from the samples whose loss rose most (ESAM, Du et al., ICLR 2022)."""
+
+    variant: Literal["esam"] = "esam"
+    rho: Rho = 0.05
+    """Length of the unmasked perturbation (L2 over all parameters). 0 is the base optimizer; typical 0.05 to 0.2."""
+    beta: float = Field(default=0.6, gt=0, le=1)
+    """Fraction of the coordinates that is perturbed, by 1/beta as much. 1 is all of them."""
+    gamma: float = Field(default=0.5, gt=0, le=1)
+    """Fraction of the batch that the perturbed gradient is taken on. 1 is all of it."""
+    active: ActiveSteps = Active()
+
+
+#: Other spellings of the variants' names: the names of the classes and what people type. Case and `_` do not matter.
 ALIASES: Final = {
     "ssamf": "ssam-f",
     "ssamd": "ssam-d",
@@ -122,10 +247,13 @@ ALIASES: Final = {
     "f-sam": "friendly",
     "fsam": "friendly",
     "imb-sam": "imbsam",
+    "look-sam": "looksam",
+    "momentum-sam": "msam",
+    "plain": "none",
 }
 
 SamSpec = Annotated[
-    Plain | Sam | SparseFisher | SparseDynamic | Friendly | Imbalanced,
+    Plain | Sam | SparseFisher | SparseDynamic | Friendly | Imbalanced | SurrogateGap | Look | Momentum | Efficient,
     Field(discriminator="variant"),
     BeforeValidator(shorthand("variant", ALIASES)),
 ]

@@ -1,11 +1,15 @@
-"""What a field's type says about the alternatives it takes: their tag, their names, their shorthand."""
+"""What a field's type says about the alternatives it takes: their tag, their names, their shorthand.
+
+tagged union       objects told apart by a field of theirs, `name` or `variant`
+labelled union     alternatives of which not all are objects, told apart by a function (`rho`: a number or an object)
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Tag
 from pydantic.fields import FieldInfo
 
 from lowland.spec.base import Expand
@@ -31,6 +35,23 @@ def tagged_union(field: FieldInfo) -> TaggedUnion | None:
             members = {str(model.model_fields[tag].default): model for model in models_in(annotation)}
             return TaggedUnion(tag, members, _expand_of(marks))
     return None
+
+
+def alternatives(field: FieldInfo) -> Mapping[str, type[BaseModel] | None] | None:
+    """The field's alternatives by what pydantic puts into an error's location for them; None where that is nothing.
+
+    An alternative that is no object is None.
+    """
+    if union := tagged_union(field):
+        return union.members
+    labelled = {
+        mark.tag: next(models_in(part), None)
+        for part in get_args(field.annotation)
+        if get_origin(part) is Annotated
+        for mark in part.__metadata__
+        if isinstance(mark, Tag)
+    }
+    return labelled or None
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:

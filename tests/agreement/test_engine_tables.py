@@ -1,4 +1,4 @@
-"""What the contract names, the engine has, and the other way round: datasets, models, optimizers, schedules."""
+"""What the contract names, the engine has, and the other way round: datasets, models, variants, optimizers, ..."""
 
 from collections.abc import Collection
 from typing import get_args
@@ -8,7 +8,6 @@ import pytest
 import sam
 from lowland.spec.datasets import Augment
 from lowland.spec.job import JobSpec
-from lowland.spec.pending import PENDING
 from lowland.spec.unions import tagged_union
 from worker.engine.data import DATASETS
 from worker.engine.data.augment import AUGMENTATIONS
@@ -24,7 +23,13 @@ def _named(field: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("field", "table"),
-    [("dataset", DATASETS), ("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)],
+    [
+        ("dataset", DATASETS),
+        ("model", MODELS),
+        ("sam", sam.VARIANTS),
+        ("optimizer", OPTIMIZERS),
+        ("schedule", SCHEDULES),
+    ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_engine_has_exactly_what_the_contract_names(field: str, table: Collection[str]) -> None:
@@ -33,9 +38,3 @@ def test_the_engine_has_exactly_what_the_contract_names(field: str, table: Colle
 
 def test_the_engine_has_exactly_the_augmentations_of_the_contract() -> None:
     assert set(AUGMENTATIONS) == set(get_args(Augment))
-
-
-def test_the_core_has_exactly_the_variants_that_are_not_pending() -> None:
-    (working,) = [row.works for row in PENDING if row.field == "sam.variant"]
-
-    assert set(sam.VARIANTS) == set(working)

@@ -12,6 +12,7 @@ from lowland.client import answers
 from lowland.client.answers import failure, read
 from lowland.errors import LowlandError, RequestFailed, ServerUnavailable
 from lowland.spec.resource import Job, JobPage
+from lowland.spec.sam import Friendly, RhoSchedule
 
 URL = "http://lowland"
 
@@ -50,6 +51,22 @@ def test_unknown_parts_of_a_spec_do_not_hide_the_known_ones(document: dict[str, 
     assert spec.sam.rho == 0.2
     assert not hasattr(spec.sam, "wobble")
     assert spec.model == {"name": "vit", "patch": 4}
+
+
+def test_fields_with_another_name_in_json_are_read_beside_unknown_ones(document: dict[str, Any]) -> None:
+    document["spec"]["sam"] = {
+        "variant": "friendly",
+        "lmbda": 0.5,
+        "active": {"from": 0.5, "until": 0.9, "every": 1, "moon": "new"},
+        "rho": {"schedule": "step", "value": 0.2, "end": 0.1},
+    }
+
+    sam = read(Job, json.dumps(document).encode()).spec.sam
+
+    assert isinstance(sam, Friendly)
+    assert isinstance(sam.rho, RhoSchedule)
+    assert (sam.lmbda, sam.active.from_, sam.active.until) == (0.5, 0.5, 0.9)
+    assert (sam.rho.schedule, sam.rho.value, sam.rho.end) == ("step", 0.2, 0.1)
 
 
 def test_unknown_outcomes_do_not_hide_an_attempt(document: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lowland.spec import JobSpec
 from lowland.spec.recipes import RECIPES
-from lowland.spec.sam import Friendly, Sam
+from lowland.spec.sam import Active, Friendly, Sam
 
 
 def test_a_dataset_alone_is_a_whole_job() -> None:
@@ -38,7 +38,18 @@ def test_another_model_or_optimizer_than_the_recipe_s_gets_its_own_defaults() ->
 
 
 @pytest.mark.parametrize("dataset", RECIPES)
-@pytest.mark.parametrize("sam", ["sam", "none", {"variant": "sam", "p": "inf", "adaptive": True}])
+@pytest.mark.parametrize(
+    "sam",
+    [
+        "sam",
+        "none",
+        "gsam",
+        {"variant": "sam", "p": "inf", "adaptive": True},
+        {"variant": "esam", "rho": {"schedule": "cosine", "value": 0.1, "end": 0.05}},
+        {"rho": {"schedule": "constant", "value": 0.1}, "active": {"from": 0.5, "every": 2}},
+    ],
+    ids=str,
+)
 def test_a_resolved_spec_reads_back_as_itself(dataset: str, sam: Any) -> None:
     spec = JobSpec.parse({"dataset": dataset, "sam": sam, "optimizer": "adamw", "tags": {"team": "vision"}})
 
@@ -56,10 +67,17 @@ def test_a_resolved_spec_reads_back_as_itself(dataset: str, sam: Any) -> None:
         ("FriendlySAM", "friendly"),
         ("IMBSAM", "imbsam"),
         ({"variant": "ImbSAM"}, "imbsam"),
+        ("GSAM", "gsam"),
+        ("LookSAM", "looksam"),
+        ("look-sam", "looksam"),
+        ("MSAM", "msam"),
+        ("Momentum_SAM", "msam"),
+        ("ESAM", "esam"),
+        ("Plain", "none"),
     ],
 )
-def test_variants_go_by_the_seed_s_names_and_short_forms(said: Any, meant: str) -> None:
-    assert JobSpec.model_validate({"dataset": "digits", "sam": said}).sam.variant == meant
+def test_variants_go_by_their_classes_names_and_short_forms(said: Any, meant: str) -> None:
+    assert JobSpec.parse({"dataset": "digits", "sam": said}).sam.variant == meant
 
 
 def test_options_without_a_variant_are_sam_s() -> None:
@@ -67,7 +85,7 @@ def test_options_without_a_variant_are_sam_s() -> None:
 
 
 def test_lambda_is_lmbda() -> None:
-    spec = JobSpec.model_validate({"dataset": "digits", "sam": {"variant": "friendly", "lambda": 0.5}})
+    spec = JobSpec.parse({"dataset": "digits", "sam": {"variant": "friendly", "lambda": 0.5}})
 
     assert spec.sam == Friendly(lmbda=0.5)
 
@@ -78,6 +96,42 @@ def test_infinity_is_written_as_a_string() -> None:
     assert isinstance(spec.sam, Sam)
     assert spec.sam.p == math.inf
     assert json.loads(spec.model_dump_json())["sam"]["p"] == "inf"
+
+
+@pytest.mark.parametrize(
+    ("said", "resolved"),
+    [
+        (0.2, 0.2),
+        (1, 1.0),
+        ({"schedule": "constant", "value": 0.2}, 0.2),
+        ({"schedule": "linear", "value": 0.2}, {"schedule": "linear", "value": 0.2, "end": 0.0}),
+        ({"schedule": "lr", "value": 0.2, "end": 0.1}, {"schedule": "lr", "value": 0.2, "end": 0.1}),
+    ],
+    ids=str,
+)
+def test_a_radius_is_a_number_or_a_schedule_and_one_that_is_constant_a_number(said: Any, resolved: Any) -> None:
+    spec = JobSpec.parse({"dataset": "digits", "sam": {"variant": "friendly", "rho": said}})
+
+    assert spec.model_dump()["sam"]["rho"] == resolved
+    assert json.loads(spec.model_dump_json())["sam"]["rho"] == resolved
+
+
+def test_the_steps_a_variant_acts_in_are_named_as_on_the_wire_wherever_they_are_written() -> None:
+    spec = JobSpec.parse({"dataset": "digits", "sam": {"active": {"from": 0.5}}})
+
+    assert isinstance(spec.sam, Sam)
+    assert (spec.sam.active.from_, spec.sam.active.until, spec.sam.active.every) == (0.5, 1.0, 1)
+    assert spec.model_dump()["sam"]["active"] == {"from": 0.5, "until": 1.0, "every": 1}
+    assert json.loads(spec.model_dump_json())["sam"]["active"] == {"from": 0.5, "until": 1.0, "every": 1}
+    for mode in ("validation", "serialization"):
+        assert set(Active.model_json_schema(mode=mode)["properties"]) == {"from", "until", "every"}
+
+
+def test_momentum_sam_needs_no_momentum_where_its_radius_is_0() -> None:
+    bare = {"name": "sgd", "momentum": 0, "nesterov": False}
+
+    assert JobSpec.parse({"dataset": "digits", "sam": {"variant": "msam", "rho": 0}, "optimizer": bare})
+    assert JobSpec.parse({"dataset": "digits", "sam": "msam", "optimizer": "adamw"})
 
 
 @given(epochs=st.integers(1, 10_000))

@@ -92,6 +92,18 @@ def test_zero_gradients_are_no_perturbation_and_no_nan() -> None:
         assert torch.equal(eps, torch.zeros_like(eps))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_gradients_have_their_norm_in_float32(dtype: torch.dtype) -> None:
+    """600 squared is beyond float16. What is left of the second by the average is in its last two numbers."""
+    params = zeros(4, dtype=dtype)
+    optimizer = sam.build("friendly", params, torch.optim.SGD, lr=0.0, rho=1.0)
+
+    eps_of(optimizer, [torch.tensor([600, 600, 600, -600], dtype=dtype)])
+    [eps] = eps_of(optimizer, [torch.tensor([600, 600, -600, 600], dtype=dtype)])
+
+    torch.testing.assert_close(eps, torch.tensor([0, 0, -(2**-0.5), 2**-0.5], dtype=dtype))
+
+
 def test_sigma_0_is_sam_bit_for_bit() -> None:
     assert same_bits(trained("friendly", rho=0.3, sigma=0.0), trained("sam", rho=0.3))
 

@@ -96,6 +96,19 @@ def test_a_gradient_of_zero_is_a_plain_step() -> None:
     assert torch.equal(final, torch.zeros_like(final))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_gradients_are_multiplied_in_float32(dtype: torch.dtype) -> None:
+    """600 squared is beyond float16. The two are orthogonal, so that half of the whole clean one is taken off."""
+    params = zeros(4, dtype=dtype)
+    optimizer = sam.build("gsam", params, torch.optim.SGD, lr=1.0, rho=0.1, alpha=0.5)
+    g = torch.tensor([600, 600, 600, -600], dtype=dtype)
+    g_p = torch.tensor([600, 600, -600, 600], dtype=dtype)
+
+    step_with(optimizer, [[g], [g_p]])
+
+    assert params[0].tolist() == [-300, -300, 900, -900]
+
+
 def test_alpha_0_is_sam_bit_for_bit() -> None:
     assert same_bits(trained("gsam", rho=0.3, alpha=0.0), trained("sam", rho=0.3))
 

@@ -125,7 +125,7 @@ def test_the_loss_reported_is_the_clean_mean(tail_weight: float) -> None:
     [
         pytest.param([20, 21, 19], 20, {2}, id="fewer than a count, and not as many"),
         pytest.param([5, 1, 30], 20, {0, 1}, id="a count may make most of them tail"),
-        pytest.param([1, 0, 3], 1, {1}, id="a count of one"),
+        pytest.param([1, 2, 3], 2, {0}, id="a count of two"),
         pytest.param([10, 30, 20], 0.5, {0}, id="fewer than the median, and not the median"),
         pytest.param([30, 10, 10], 0.5, set(), id="the median is the smallest"),
         pytest.param([10, 30, 20], 0.01, {0}, id="a low quantile"),
@@ -157,6 +157,21 @@ def test_tail_classes_have_fewer_samples_than_the_threshold(
             found.add(label)
 
     assert found == {label for label in tail if label < 3}
+
+
+@pytest.mark.parametrize("counts", [[10, 0, 10], []], ids=["a tail class without samples", "no class"])
+def test_class_counts_that_leave_nothing_to_flatten_are_refused_by_name(counts: list[int]) -> None:
+    with pytest.raises(ValueError, match="class_counts must have"):
+        Problem().optimizer("imbsam", [0.2] * 4).plan(class_counts=counts)
+
+
+def test_a_sample_of_an_unknown_class_is_refused_with_the_weights_untouched() -> None:
+    problem = Problem()
+
+    with pytest.raises(ValueError, match="class_counts has 3 classes, got a sample of class 3"):
+        imbalanced(problem, [0.2] * 4).step_on(with_labels(problem, [3, 0]))
+
+    assert all(torch.equal(a, b) for a, b in zip(problem.params, problem.start, strict=True))
 
 
 def test_the_class_counts_are_asked_for_by_name() -> None:

@@ -133,6 +133,21 @@ def test_a_zero_gradient_stays_finite() -> None:
     assert [f[0].tolist() for f in found] == [[0.0, 0.0], [1.0, 2.0], [1.0, 2.0], [0.0, 0.0]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_gradients_are_multiplied_in_float32(dtype: torch.dtype) -> None:
+    """600 squared is beyond float16. The two are orthogonal: g_v is all of g_p."""
+    params = zeros(4, dtype=dtype)
+    optimizer = sam.build("looksam", params, torch.optim.SGD, lr=1.0, rho=0.1, k=2, alpha=0.5)
+    g = torch.tensor([600, 600, 600, -600], dtype=dtype)
+    g_p = torch.tensor([600, 600, -600, 600], dtype=dtype)
+
+    step_with(optimizer, [[g], [g_p]])
+    params[0].data.zero_()
+    step_with(optimizer, [[g]])
+
+    torch.testing.assert_close(params[0].detach(), torch.tensor([-900, -900, -300, 300], dtype=dtype))
+
+
 def test_k_1_is_sam_bit_for_bit() -> None:
     assert same_bits(trained("looksam", rho=0.3, k=1), trained("sam", rho=0.3))
 

@@ -17,6 +17,7 @@ from tests.sam.reference.lockstep import (
     each_grouping,
     either_way,
     fifty_steps_agree,
+    step_with,
     zeros,
 )
 
@@ -130,6 +131,19 @@ def test_a_base_with_momentum_is_perturbed_by_rho_from_the_second_step_on(
         lengths.append(reference.norm(reference.plus(minibatch.calls[0].weights, before, -1)))
 
     assert lengths == [0.0, pytest.approx(1.5, rel=1e-10), pytest.approx(1.5, rel=1e-10)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_momentum_has_its_norm_in_float32(dtype: torch.dtype) -> None:
+    """600 squared is beyond float16; with a norm of inf nothing would move."""
+    params = zeros(4, dtype=dtype)
+    optimizer = sam.build("msam", params, torch.optim.SGD, lr=0.0, rho=1.0, momentum=0.9)
+    gradient = [torch.tensor([600, 600, 600, -600], dtype=dtype)]
+
+    step_with(optimizer, [gradient])
+    [[perturbed]] = step_with(optimizer, [gradient])
+
+    torch.testing.assert_close(perturbed, torch.tensor([-0.5, -0.5, -0.5, 0.5], dtype=dtype))
 
 
 def test_rho_0_wants_no_momentum() -> None:

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 import sam
 from tests.sam import reference
+from tests.sam.problems import batch, net, same_bits
 from tests.sam.reference.lockstep import (
     SGD,
     Losses,
@@ -111,6 +112,32 @@ def test_the_weights_are_restored_and_a_zero_gradient_moves_nothing() -> None:
     optimizer.step_on(Flat())
 
     assert torch.equal(w, torch.zeros_like(w))
+
+
+def test_batch_norm_and_dropout_are_the_same_in_everything_that_is_differentiated() -> None:
+    """Against w -> L(w + ε̂(w)) written out for autograd, with the random numbers of the first pass in both."""
+    model, twin = net().double(), net().double()
+    optimizer = sam.build("sam", model.parameters(), torch.optim.SGD, lr=1.0, rho=0.5, second_order=True, model=model)
+    samples = batch(model).double()
+    start = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
+
+    def loss_at(weights: dict[str, Tensor]) -> Tensor:
+        torch.manual_seed(5)
+        outputs = torch.func.functional_call(twin, weights, samples.x)
+        return nn.functional.cross_entropy(outputs, samples.y)
+
+    g = torch.autograd.grad(loss_at(start), [*start.values()], create_graph=True)
+    length = torch.stack([(gi**2).sum() for gi in g]).sum().sqrt()
+    perturbed = {name: w + 0.5 * gi / length for (name, w), gi in zip(start.items(), g, strict=True)}
+    statistics = {name: b.clone() for name, b in twin.named_buffers()}
+    final = torch.autograd.grad(loss_at(perturbed), [*start.values()])
+
+    torch.manual_seed(5)
+    optimizer.step_on(samples)
+
+    for p, w, gi in zip(model.parameters(), start.values(), final, strict=True):
+        torch.testing.assert_close(w.detach() - p.detach(), gi, rtol=1e-9, atol=1e-12)
+    assert same_bits(dict(model.named_buffers()), statistics)
 
 
 def test_the_loss_reported_is_the_clean_one() -> None:

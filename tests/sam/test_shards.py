@@ -4,10 +4,12 @@ import re
 
 import pytest
 import torch
+from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
 import sam
 from tests.sam import reference
+from tests.sam.problems import batch, net, same_bits
 from tests.sam.reference import Options
 from tests.sam.reference.lockstep import SGD, Problem, each_grouping, fifty_steps_agree, zeros
 
@@ -56,6 +58,25 @@ def test_every_sample_goes_forward_and_backward_twice_in_the_order_of_the_batch(
     parts = [list(range(16))[i : i + shard_size] for i in range(0, 16, shard_size)]
     assert sorted(call.samples for call in minibatch.calls) == sorted(parts * 2)
     assert sum(minibatch.backwards) == 32
+
+
+def test_batch_statistics_move_once_for_each_shard_and_dropout_is_the_same_in_its_two_passes() -> None:
+    model, once = net(), net()
+    optimizer = sam.build("sam", model.parameters(), torch.optim.SGD, rho=0.3, shard_size=6, model=model, **SGD)
+    samples = batch(model)
+    masks: list[torch.Tensor] = []
+    model[3].register_forward_hook(lambda module, x, y: masks.append(torch.ne(y, 0)))
+    model[2] = nn.Softplus()  # whatever is 0 after dropout was dropped
+
+    optimizer.step_on(samples)
+    for shard in samples.x.split(6):
+        once(shard)
+
+    assert same_bits(dict(model.named_buffers()), dict(once.named_buffers()))
+    assert [len(mask) for mask in masks] == [6, 6, 6, 6, 4, 4]
+    first, second = masks[::2], masks[1::2]
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first[0], first[1])
 
 
 def test_the_loss_reported_is_the_clean_mean() -> None:

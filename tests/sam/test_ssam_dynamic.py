@@ -189,6 +189,29 @@ def test_masks_are_resumed_exactly(stop: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(whole[stop:], rest, strict=True))
 
 
+def test_a_group_added_in_mid_run_trains() -> None:
+    optimizer = dynamic(30, plan={"steps": 4, "steps_per_epoch": 2})
+    masks(optimizer, 1)
+    [late] = zeros(10)
+    optimizer.add_param_group({"params": [late], "lr": 0.1})
+
+    masks(optimizer, 3, first=1)
+
+    assert bool((late != 0).all())
+
+
+def test_a_parameter_unfrozen_in_mid_run_trains() -> None:
+    problem = Problem()
+    problem.params[1].requires_grad_(False)
+    optimizer = problem.optimizer("ssam-d", [0.2] * 4)
+    optimizer.plan(steps=4, steps_per_epoch=2)
+    for step in range(4):
+        problem.params[1].requires_grad_(step > 0)
+        optimizer.step_on(problem.minibatch(step))
+
+    assert bool((problem.params[1] != problem.start[1]).all())
+
+
 def test_the_norm_is_over_the_unmasked_gradient() -> None:
     optimizer = dynamic(50, 50, rho=2.0, sparsity=0.9)
     gradient = random_gradient(params_of(optimizer), 1)

@@ -185,6 +185,57 @@ def test_a_mask_stays_while_the_gradient_changes() -> None:
     assert [same(a, b) for a, b in itertools.pairwise(masks)] == [True, True, False, True, True]
 
 
+def test_a_parameter_unfrozen_in_mid_run_has_its_share_from_the_next_update_on() -> None:
+    first, late = zeros(30, 10)
+    late.requires_grad_(False)
+    optimizer = sam.build("ssam-f", [first, late], torch.optim.SGD, lr=0.0, sparsity=0.5)
+    optimizer.plan(steps=4, steps_per_epoch=2)
+    seen: list[list[Tensor]] = []
+
+    def closure() -> float:
+        seen.append([first.detach().clone(), late.detach().clone()])
+        first.grad, late.grad = random_gradient([first, late], optimizer.steps_taken)
+        late.grad = late.grad if late.requires_grad else None
+        return 0.0
+
+    optimizer.step(closure)
+    late.requires_grad_(True)
+    optimizer.step(closure)
+    optimizer.step(closure)
+
+    gradient = random_gradient([first, late], 2)
+    mask = [(b != a).double() for a, b in zip(seen[4], seen[5], strict=True)]
+    assert same(mask, reference.top([g**2 for g in gradient], 20))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_information_of_half_precision_gradients_does_not_vanish(dtype: torch.dtype) -> None:
+    """The square of 1e-5 is 0 in float16; all would be alike."""
+    params = zeros(100, dtype=dtype)
+    optimizer = sam.build("ssam-f", params, torch.optim.SGD, lr=0.0, rho=1.0, sparsity=0.9)
+    gradient = [(torch.arange(100.0).roll(37) * 1e-5).to(dtype)]
+
+    [mask] = mask_of(optimizer, gradient)
+
+    largest = {i for i in range(100) if gradient[0][i] >= gradient[0].sort().values[-10]}
+    assert set(mask.nonzero().flatten().tolist()) <= largest
+    assert mask.sum() == 10
+
+
+def test_a_group_added_in_mid_run_trains_and_has_its_share_from_the_next_update_on() -> None:
+    first, late = zeros(30, 10)
+    optimizer = sam.build("ssam-f", [first], torch.optim.SGD, lr=0.0, sparsity=0.5)
+    optimizer.plan(steps=4, steps_per_epoch=2)
+    mask_of(optimizer, random_gradient([first], 0))
+    optimizer.add_param_group({"params": [late]})
+
+    mask_of(optimizer, random_gradient([first, late], 1))
+    gradient = random_gradient([first, late], 2)
+    mask = mask_of(optimizer, gradient)
+
+    assert same(mask, reference.top([g**2 for g in gradient], 20))
+
+
 def test_the_norm_is_over_the_unmasked_gradient() -> None:
     params = zeros(2, 2)
     optimizer = sam.build("ssam-f", params, torch.optim.SGD, lr=0.0, rho=1.0)

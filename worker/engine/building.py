@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from worker.engine.data import DATASETS
 from worker.engine.data.augment import AUGMENTATIONS
 from worker.engine.data.parts import Parts, prepare
 from worker.engine.device import Precision, choose_precision, device_name
-from worker.engine.errors import SpecUnusable
+from worker.engine.errors import SpecUnusable, VariantUnsuited
 from worker.engine.models import MODELS, ImageShape
 from worker.engine.optim import LearningRate, build_optimizer
 from worker.engine.randomness import seed_of
@@ -58,7 +59,11 @@ class Run:
 
 
 def build_run(spec: JobSpec, *, settings: EngineSettings, device: torch.device) -> Run:
-    """Read the data and build the rest, in its state before the first step."""
+    """Read the data and build the rest, in its state before the first step.
+
+    Raises:
+        EngineError: the data cannot be had, or do not suit the spec.
+    """
     dataset = spec.dataset
     if dataset is None:
         raise SpecUnusable("function is given, which this engine does not minimise; give dataset")
@@ -79,7 +84,7 @@ def build_run(spec: JobSpec, *, settings: EngineSettings, device: torch.device) 
         precision=precision,
     )
     model = _build_model(spec, parts).to(device)
-    return Run(
+    run = Run(
         spec=spec,
         device=device,
         precision=precision,
@@ -89,6 +94,22 @@ def build_run(spec: JobSpec, *, settings: EngineSettings, device: torch.device) 
         optimizer=build_optimizer(spec, model),
         learning_rate=LearningRate.of(spec.optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=len(batches)),
     )
+    _tell_optimizer(run)
+    return run
+
+
+def _tell_optimizer(run: Run) -> None:
+    """What a variant may want to know of the run. Nothing of it is in a checkpoint: it follows from the spec."""
+    try:
+        run.optimizer.plan(
+            steps=run.learning_rate.steps,
+            steps_per_epoch=len(run.batches),
+            seed=run.spec.seed,
+            class_counts=run.parts.class_counts,
+            samples=partial(run.batches.sample, model=run.model),
+        )
+    except ValueError as error:
+        raise VariantUnsuited(run.spec.sam.variant, cause=error) from error
 
 
 def _build_model(spec: JobSpec, parts: Parts) -> nn.Module:

@@ -2,6 +2,7 @@
 
 EngineError
   ├ SpecUnusable            the spec cannot be read, or asks for what the engine does not do
+  ├ VariantUnsuited         the SAM variant cannot train on this data
   ├ DatasetUnavailable      the files are neither on disk nor to be had from the network
   ├ DatasetBroken           the files are there and do not hold what they should
   ├ DatasetTooSmall         nothing is left to train on
@@ -40,6 +41,20 @@ class SpecUnusable(EngineError):
 
     type = "spec-invalid"
     title = "The job spec cannot be used"
+
+
+class VariantUnsuited(EngineError):
+    """The SAM variant cannot train on this data."""
+
+    type = "variant-unsuited"
+    title = "The variant does not suit the data"
+
+    def __init__(self, variant: str, *, cause: ValueError) -> None:
+        self.variant = variant
+        super().__init__(
+            f'sam.variant is "{variant}", which cannot train on this dataset: {cause}. '
+            "Give another variant, or a dataset whose classes have other sizes."
+        )
 
 
 class DatasetUnavailable(EngineError):

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 import sam
 from lowland.spec.job import JobSpec
 from lowland.spec.optimizers import OptimizerSpec, ScheduleSpec
-from lowland.spec.pending import PENDING
 from sam import SamOptimizer
 
 OPTIMIZERS: Final[Mapping[str, type[torch.optim.Optimizer]]] = {
@@ -28,9 +27,6 @@ SCHEDULES: Final[Mapping[str, Callable[[float], float]]] = {
     "constant": lambda t: 1.0,
     "cosine": lambda t: (1 + math.cos(math.pi * t)) / 2,
 }
-
-#: Options of a variant in the contract that no keyword of its constructor answers to yet.
-_PENDING: Final = {row.field.removeprefix("sam.") for row in PENDING if row.field.startswith("sam.")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +65,7 @@ def build_optimizer(spec: JobSpec, model: nn.Module) -> SamOptimizer:
         model.parameters(),
         OPTIMIZERS[spec.optimizer.name],
         model=model,
-        **spec.sam.model_dump(exclude={"variant"} | _PENDING),
+        **spec.sam.model_dump(exclude={"variant"}),
         **spec.optimizer.model_dump(exclude={"name"}),
     )
     if spec.clip_norm is not None:

@@ -35,7 +35,7 @@ class EpochSums:
         return None if step < 0 else step
 
     def metrics(self) -> dict[str, float]:
-        """Means over the samples trained on so far: with label smoothing, at the clean weights, in train mode."""
+        """Means over the samples trained on so far: with label smoothing, in train mode, in each step's first pass."""
         return {
             "train_loss": float(self._loss) / self.samples,
             "train_accuracy": int(self._correct) / self.samples,

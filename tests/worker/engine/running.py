@@ -27,6 +27,9 @@ TINY: Mapping[str, Any] = {
     "epochs": 2,
 }
 
+#: As small, with classes of 15 and of 16 training samples: some are rarer than others, as ImbSAM needs it.
+UNEVEN: Mapping[str, Any] = {"name": "digits", "limit": 195, "validation_fraction": 0.2}
+
 
 def tiny(**fields: Any) -> JobSpec:
     """A small job, with other fields where given."""

@@ -89,11 +89,25 @@ def test_the_perturbation_takes_every_field_of_the_spec() -> None:
     assert (group["rho"], group["adaptive"], group["eta"]) == (0.3, True, 0.2)
 
 
+def test_the_perturbation_takes_a_schedule_of_the_spec() -> None:
+    schedule = {"schedule": "cosine", "value": 0.3, "end": 0.1}
+    spec = tiny(sam={"variant": "friendly", "rho": schedule, "active": {"from": 0.5, "every": 2}})
+
+    optimizer = build_optimizer(spec, nn.Linear(2, 2))
+
+    assert [group["rho"] for group in optimizer.param_groups] == [schedule]
+    assert str({"from": 0.5, "until": 1.0, "every": 2}) in repr(optimizer)
+
+
 class _Steep:
     """One sample whose loss has a gradient of norm 1000."""
 
     def __init__(self, weights: torch.Tensor) -> None:
         self._weights = weights
+        self.labels = torch.tensor([0])
+
+    def __len__(self) -> int:
+        return 1
 
     def losses(self, part: torch.Tensor | None = None) -> torch.Tensor:
         return 1000.0 * self._weights.sum().reshape(1)

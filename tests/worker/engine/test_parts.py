@@ -60,6 +60,21 @@ def test_every_part_has_each_class_in_proportion() -> None:
     assert torch.bincount(parts.validation.labels).tolist() == [5] * 10
 
 
+def test_the_training_part_is_counted_class_by_class_on_the_cpu() -> None:
+    parts = _parts(_numbered(1003, classes=7), validation_fraction=0.0)
+
+    assert parts.class_counts == [144, 144, 143, 143, 143, 143, 143]
+    assert torch.equal(parts.host_labels, parts.training.labels.cpu())
+
+
+def test_a_class_without_training_samples_is_counted_too() -> None:
+    samples = _numbered(20, classes=2)
+
+    parts = _parts(Dataset(train=samples.train, test=samples.test, classes=4), validation_fraction=0.0)
+
+    assert parts.class_counts == [10, 10, 0, 0]
+
+
 def test_the_limit_counts_before_the_validation_part_is_split_off() -> None:
     parts = _parts(_numbered(1000), limit=100, validation_fraction=0.25)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import sam
 from lowland.spec.reports import (
     EXIT_STOPPED,
     Advanced,
@@ -16,7 +17,7 @@ from lowland.spec.reports import (
     Report,
     Started,
 )
-from tests.worker.engine.running import ForkedEngine, Outcome, run, tiny
+from tests.worker.engine.running import UNEVEN, ForkedEngine, Outcome, run, tiny
 
 #: After every step.
 _ALWAYS = 1e-9
@@ -68,6 +69,34 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path: Path, fields: dict[str
     assert first.status == EXIT_STOPPED
     assert first.last_checkpoint.step == step
     assert second.one(Started).resumed_step == step
+    assert second.weights_sha256 == whole.weights_sha256
+    assert (_without_timings(first) + _without_timings(second)) == _without_timings(whole)
+
+
+#: Every variant, with options that make it remember something, and those of SAM that make it another program.
+_VARIANTS: dict[str, dict[str, Any]] = {
+    **{name: {"variant": name} for name in sam.VARIANTS},
+    "ssam-f": {"variant": "ssam-f", "num_samples": 20, "rho": {"schedule": "cosine", "value": 0.2, "end": 0.01}},
+    "ssam-d": {"variant": "ssam-d", "sparsity": 0.3},
+    "msam": {"variant": "msam", "rho": 0.2},
+    "looksam, every second step": {"variant": "looksam", "k": 3, "active": {"every": 2}},
+    "sam, second order": {"variant": "sam", "second_order": True},
+    "sam, shards": {"variant": "sam", "shard_size": 5},
+    "friendly, middle of the run": {"variant": "friendly", "active": {"from": 0.2, "until": 0.8}},
+}
+
+
+@pytest.mark.parametrize("variant", _VARIANTS.values(), ids=_VARIANTS.keys())
+def test_every_variant_goes_on_to_the_same_bits(tmp_path: Path, variant: dict[str, Any]) -> None:
+    """Stopped in mid-epoch, after an update of the masks, and read back as plain tensors and numbers."""
+    fields = {"sam": variant, "dataset": UNEVEN, "checkpoint_every_s": _ALWAYS}
+    whole = run(tiny(**fields), tmp_path / "whole")
+
+    first = run(tiny(**fields), tmp_path / "first", stop_at=_checkpoint_of_step(13))
+    second = run(tiny(**fields), tmp_path / "second", resume=tmp_path / "first" / first.last_checkpoint.name)
+
+    assert (first.status, second.status) == (EXIT_STOPPED, 0)
+    assert second.one(Started).resumed_step == 13
     assert second.weights_sha256 == whole.weights_sha256
     assert (_without_timings(first) + _without_timings(second)) == _without_timings(whole)
 

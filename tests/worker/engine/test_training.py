@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 import safetensors.torch
 import torch
 
+import sam
 from lowland.spec.reports import Advanced, ArtifactWritten, Broken, EpochEnded, Finished, Started
 from lowland.spec.resource import Objective
-from tests.worker.engine.running import run, tiny
+from tests.worker.engine.running import UNEVEN, run, tiny
 from worker.engine.building import build_run
 from worker.engine.evaluate import evaluate
 from worker.engine.settings import EngineSettings
@@ -20,12 +22,49 @@ from worker.engine.stop import StopFlag
 SERIES = {"train_loss", "train_accuracy", "learning_rate", "samples_per_s", "epoch_s"}
 
 
-def test_a_small_model_learns_the_digits(tmp_path: Path) -> None:
-    ended = run(tiny(dataset="digits", model={"name": "mlp", "width": 64}, epochs=6, sam="sam"), tmp_path)
+#: MSAM's own radius is for models many times as large.
+SUITED: dict[str, Any] = {**{name: name for name in sam.VARIANTS}, "msam": {"variant": "msam", "rho": 0.3}}
+
+
+@pytest.mark.parametrize("variant", SUITED.values(), ids=SUITED)
+def test_a_small_model_learns_the_digits_with_every_variant(tmp_path: Path, variant: Any) -> None:
+    model = {"name": "mlp", "width": 64}
+
+    ended = run(tiny(dataset="digits", model=model, sam=variant, batch_size=64, epochs=6), tmp_path)
 
     assert ended.status == 0
     assert ended.result.test_accuracy is not None
     assert ended.result.test_accuracy > 0.9
+
+
+@pytest.mark.parametrize("variant", sam.VARIANTS)
+def test_every_variant_trains_a_model_with_batch_norm(tmp_path: Path, variant: str) -> None:
+    ended = run(tiny(dataset=UNEVEN, model={"name": "cnn", "width": 4}, epochs=1, sam=variant), tmp_path)
+
+    assert ended.status == 0
+
+
+def test_a_variant_is_the_base_optimizer_outside_the_part_of_the_run_it_is_active_in(tmp_path: Path) -> None:
+    late = {"variant": "sam", "rho": 0.5, "active": {"from": 0.5}}
+
+    plain, sharp = (run(tiny(sam=variant), tmp_path / str(n)) for n, variant in enumerate(("none", late)))
+
+    first, second = ([epoch.metrics["validation_loss"] for epoch in ended.all(EpochEnded)] for ended in (plain, sharp))
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+
+
+def test_data_that_a_variant_cannot_train_on_end_the_run_for_good(tmp_path: Path) -> None:
+    """Two of each class: none is rare."""
+    balanced = {"name": "digits", "limit": 20, "validation_fraction": 0.0}
+
+    ended = run(tiny(sam="imbsam", dataset=balanced), tmp_path)
+
+    report = ended.one(Broken)
+    assert ended.status == 1
+    assert (report.type, report.permanent) == ("variant-unsuited", True)
+    assert report.detail.startswith('sam.variant is "imbsam", which cannot train on this dataset: ')
+    assert report.detail.endswith("Give another variant, or a dataset whose classes have other sizes.")
 
 
 def test_the_run_says_what_it_trains_on_what(tmp_path: Path) -> None:
@@ -200,9 +239,11 @@ def test_torch_is_left_as_it_was_found(tmp_path: Path) -> None:
 
 
 def test_progress_is_reported_a_few_times_a_second_at_most(tmp_path: Path) -> None:
+    began_at = time.monotonic()
+
     ended = run(tiny(epochs=30), tmp_path)
 
-    seconds = sum(epoch.metrics["epoch_s"] for epoch in ended.all(EpochEnded))
+    seconds = time.monotonic() - began_at
     assert len(ended.all(Advanced)) <= seconds * 4 + 3
     last = ended.all(Advanced)[-1].progress
     assert (last.step, last.steps, last.epoch, last.epochs, last.fraction) == (300, 300, 30, 30, 1.0)

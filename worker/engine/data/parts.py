@@ -43,6 +43,8 @@ class Parts:
     """All a run needs of its dataset, on one device."""
 
     training: Samples
+    host_labels: Tensor
+    """Those of the training part, int64 [N], on the CPU: who reads them there waits for no device."""
     validation: Samples | None
     test: Samples
     normalise: Normaliser
@@ -53,6 +55,11 @@ class Parts:
         """Channels, height and width."""
         channels, height, width = self.training.images.shape[1:]
         return channels, height, width
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training samples of each class."""
+        return torch.bincount(self.host_labels, minlength=self.classes).tolist()
 
 
 def prepare(dataset: Dataset, spec: DatasetSpec, *, seed: int, device: torch.device, channels_last: bool) -> Parts:
@@ -65,6 +72,7 @@ def prepare(dataset: Dataset, spec: DatasetSpec, *, seed: int, device: torch.dev
     mean, std = _mean_and_std(training.images)
     return Parts(
         training=_on(device, training),
+        host_labels=training.labels,
         validation=None if validation is None else _on(device, validation),
         test=_on(device, dataset.test),
         normalise=Normaliser(

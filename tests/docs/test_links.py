@@ -1,0 +1,21 @@
+"""Links between pages lead to pages, and their anchors to headings."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, anchors, links
+
+PAGES = sorted(DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken: list[str] = []
+    for link in links(page):
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+
+    assert broken == []
