@@ -68,11 +68,10 @@ def total_norm(lists: Sequence[list[Tensor]], order: float) -> Scalar:
     norms = [n for ts in lists for n in torch._foreach_norm(ts, order, dtype=_norm_dtype(ts))]
     if not norms:
         return 0.0
-    if order == 2 and all(n.device.type == "cpu" for n in norms):
-        value = math.hypot(*(n.item() for n in norms))
+    if order == 2 and all(ts[0].is_cpu for ts in lists):
+        value = math.hypot(*[n.item() for n in norms])
         if not _SAFE_LOW < value < _SAFE_HIGH:
-            norms = [n for ts in lists for n in torch._foreach_norm(ts, 2, dtype=torch.float64)]
-            value = math.hypot(*(n.item() for n in norms))
+            value = math.hypot(*[n.item() for ts in lists for n in torch._foreach_norm(ts, 2, dtype=torch.float64)])
         return value
     device = norms[0].device
     stacked = torch.stack([n if n.device == device else n.to(device, non_blocking=True) for n in norms])
