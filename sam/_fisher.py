@@ -70,7 +70,7 @@ def _by_vmap(batch: Batch, samples: Tensor, params: Sequence[Tensor], model: nn.
 
     def information(part: Tensor) -> list[Tensor]:
         gradients = vmap(grad(loss), in_dims=(None, 0), randomness="different")(values, part)
-        return [g.to(_foreach.computing_type(g)).square_().sum(0) for g in gradients.values()]
+        return [g.to(_foreach.computing_type(g)).square().sum(0) for g in gradients.values()]
 
     values = {names[p]: p.detach() for p in params}
     chunk = max(1, _CHUNK_NUMBERS // sum(p.numel() for p in params))

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 
 from sam import _foreach
-from sam._memory import PerParameter
-from sam._weights import Block
 
 
 def live_count(n: int, sparsity: float) -> int:
@@ -46,18 +44,19 @@ def flatten(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """A vector cut up into tensors of the shapes, layouts and devices of others, of the types they compute in."""
-    parts = vector.split([t.numel() for t in like])
-    return [
-        torch.empty_like(t, dtype=_foreach.computing_type(t), requires_grad=False).copy_(part.view(t.shape))
-        for t, part in zip(like, parts, strict=True)
-    ]
+    """A vector cut up into tensors of the shapes, layouts and devices of others, of the types they compute in.
+
+    Views of the vector where that is what they are.
+    """
+    parts = zip(like, vector.split([t.numel() for t in like]), strict=True)
+    return [_laid_out(part.view(t.shape), t) for t, part in parts]
 
 
-def of_blocks(mask: PerParameter, blocks: Sequence[Block]) -> list[list[Tensor]]:
-    """A mask parallel to blocks; zeros for parameters that came after it was made."""
-    zeros = {p: torch.zeros_like(p) for block in blocks for p in block.w if p not in mask}
-    return [[mask[p] if p in mask else zeros[p] for p in block.w] for block in blocks]
+def _laid_out(values: Tensor, like: Tensor) -> Tensor:
+    dtype = _foreach.computing_type(like)
+    if (values.dtype, values.device, values.stride()) == (dtype, like.device, like.stride()):
+        return values
+    return torch.empty_like(like, dtype=dtype, requires_grad=False).copy_(values)
 
 
 def top(scores: Tensor, count: int) -> Tensor:

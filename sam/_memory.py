@@ -6,6 +6,7 @@ What a step writes is kept aside until the step was taken: one that fails or ove
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 
 from sam import _foreach
@@ -65,6 +66,11 @@ class Memory:
             else {at[i]: t.detach().clone().to(at[i].device) for i, t in value.items()}
             for name, value in state.items()
         }
+
+
+def parallel_to(params: Iterable[Tensor], values: Mapping[Tensor, Tensor]) -> list[Tensor]:
+    """The values of these parameters; zeros for one that has none."""
+    return [values[p] if p in values else torch.zeros_like(p) for p in params]
 
 
 def _keep_old_unless(taken: Tensor, new: PerParameter, old: PerParameter) -> None:

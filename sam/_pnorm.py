@@ -35,9 +35,7 @@ def perturbation(blocks: Sequence[Block], p: float) -> tuple[list[Shift], Scalar
     for block, t_i, v_i in zip(blocks, t, v, strict=True):
         if block.rho == 0:
             continue
-        if t_i is not None:
-            _foreach.multiply_(v_i, t_i)  # with a T no v is the gradient itself
-        shifts.append(Shift(block.w, v_i, safe_quotient(block.rho, divisor, v_i[0].dtype)))
+        shifts.append(Shift(block.w, v_i, safe_quotient(block.rho, divisor, v_i[0].dtype), t_i))
     return shifts, norm
 
 

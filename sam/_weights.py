@@ -28,12 +28,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A perturbation of some parameters: ε = scale · direction, elementwise, times the mask where there is one."""
+    """A perturbation of some parameters: ε = scale · direction, elementwise, times the factor where there is one."""
 
     w: list[Tensor]
     direction: list[Tensor]
     scale: float | Tensor
-    mask: list[Tensor] | None = None
+    factor: list[Tensor] | None = None
 
 
 def blocks_of(
@@ -57,17 +57,22 @@ def gradient(p: Tensor) -> Tensor | None:
     return p.grad
 
 
+#: Lists of copies that are found again at once: more than parameter groups have devices and types in all.
+_LISTS = 256
+
+
 class Weights:
     """Moves weights to w + ε and back. Keeps one copy of every parameter it has moved, from step to step."""
 
     def __init__(self) -> None:
         self.are_perturbed = False
         self._saved: dict[Tensor, Tensor] = {}
+        self._lists: dict[tuple[int, ...], list[Tensor]] = {}
 
     @contextmanager
     def perturbed(self, shifts: Sequence[Shift]) -> Iterator[None]:
         """Inside, shifted parameters are w + ε; afterwards w, bit for bit, however the block was left."""
-        moved = [(shift.w, [self._copy_of(p) for p in shift.w]) for shift in shifts]
+        moved = [(shift.w, self._copies_of(shift.w)) for shift in shifts]
         for w, saved in moved:
             _foreach.copy_(saved, w)
         self.are_perturbed = True
@@ -86,6 +91,16 @@ class Weights:
         """The copies kept, to count them."""
         return list(self._saved.values())
 
+    def _copies_of(self, w: list[Tensor]) -> list[Tensor]:
+        """The copies of a list, found again at once where it is the list of the last step."""
+        key = tuple(map(id, w))
+        copies = self._lists.get(key)
+        if copies is None or copies[0].dtype != w[0].dtype or copies[0].device != w[0].device:
+            if len(self._lists) == _LISTS:
+                self._lists.clear()
+            copies = self._lists[key] = [self._copy_of(p) for p in w]
+        return copies
+
     def _copy_of(self, p: Tensor) -> Tensor:
         """The tensor that holds p's copy; a new one where p has none, or was converted since."""
         copy = self._saved.get(p)
@@ -99,4 +114,4 @@ class Weights:
 
 def _move(shifts: Sequence[Shift]) -> None:
     for shift in shifts:
-        _foreach.add_scaled_(shift.w, shift.direction, shift.scale, shift.mask)
+        _foreach.add_scaled_(shift.w, shift.direction, shift.scale, shift.factor)

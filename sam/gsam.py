@@ -17,14 +17,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, cast, final
 
-import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _foreach, _ranks
 from sam._ascent import along_gradient, safe_quotient
 from sam._foreach import Scalar
-from sam._memory import PerParameter
+from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, RhoSchedule, check_at_least_zero, check_rho
 from sam._weights import Block, Shift
@@ -83,6 +82,9 @@ class GSAM(SamOptimizer):
         check_rho(options["rho"])
 
     def _passes(self) -> Passes:
+        if self.alpha == 0:
+            yield from self._two_passes(along_gradient)
+            return
         clean: PerParameter = {}
 
         def perturbation(blocks: list[Block]) -> tuple[list[Shift], Scalar]:
@@ -91,9 +93,7 @@ class GSAM(SamOptimizer):
 
         yield from self._two_passes(perturbation)
         blocks = self._blocks()
-        if self.alpha == 0 or not blocks:
-            return
-        g = [[clean.get(p, torch.zeros_like(g_p)) for p, g_p in zip(b.w, b.g, strict=True)] for b in blocks]
+        g = [parallel_to(block.w, clean) for block in blocks]
         _ranks.average_(g)
         subtract_orthogonal_(self.alpha, g, of=[block.g for block in blocks])
 

@@ -107,7 +107,7 @@ class ImbSAM(SamOptimizer):
             yield FINAL
             return
         device = next(self._parameters()).device
-        head, tail = (~is_tail).nonzero()[:, 0].to(device), is_tail.nonzero()[:, 0].to(device)
+        head, tail = ((of.nonzero()[:, 0]).to(device, non_blocking=True) for of in (~is_tail, is_tail))
 
         def tail_loss(losses: Tensor) -> Tensor:
             return self.tail_weight * losses[tail].sum() / len(losses)
@@ -157,7 +157,9 @@ class ImbSAM(SamOptimizer):
         """
         scaled = loss if self._scaler is None else self._scaler.scale(loss)
         found = torch.autograd.grad(scaled, params, retain_graph=retain_graph, allow_unused=True)
-        gradient = {p: g for p, g in zip(params, found, strict=True) if g is not None}
+        # Unlike `.grad`, what is found may be one number expanded, which cannot be written to.
+        dense = [None if g is None else g.clone() if 0 in g.stride() else g for g in found]
+        gradient = {p: g for p, g in zip(params, dense, strict=True) if g is not None}
         _ranks.average_([[g] for g in gradient.values()])
         return gradient
 

@@ -28,7 +28,7 @@ from torch.optim.optimizer import ParamsT
 from sam import _foreach, _ranks
 from sam._ascent import along_gradient, gradients, safe_quotient
 from sam._foreach import Scalar
-from sam._memory import PerParameter
+from sam._memory import PerParameter, parallel_to
 from sam._passes import FINAL, Passes
 from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count, check_rho
 from sam._weights import Block, Shift
@@ -111,7 +111,7 @@ class LookSAM(SamOptimizer):
     def _direction(self, clean: PerParameter) -> PerParameter:
         """g_v/‖g_v‖ by parameter."""
         blocks = self._blocks()
-        g = [[clean.get(p, torch.zeros_like(g_p)) for p, g_p in zip(b.w, b.g, strict=True)] for b in blocks]
+        g = [parallel_to(block.w, clean) for block in blocks]
         _ranks.average_(g)
         v = orthogonal_unit([_foreach.widened(ts) for ts in g], gradients(blocks))
         return {

@@ -170,7 +170,7 @@ class SAM(SamOptimizer):
             loss = batch.losses().mean()
             graph.extend(torch.autograd.grad(loss, params, create_graph=True, allow_unused=True))
             for p, g in zip(params, graph, strict=True):
-                p.grad = None if g is None else g.detach()
+                p.grad = None if g is None else g.detach().clone()  # what is found may be one number expanded
             return loss.detach()
 
         yield Pass(may_stay_local=False, run=clean)

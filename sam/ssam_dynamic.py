@@ -27,8 +27,8 @@ from torch.optim.optimizer import ParamsT
 from sam import _ranks
 from sam._ascent import along_gradient, ascent, gradients
 from sam._foreach import Scalar
-from sam._masks import drop_fraction, exchanged, flatten, generator_of, is_due, live_count, of_blocks, random, unflatten
-from sam._memory import PerParameter
+from sam._masks import drop_fraction, exchanged, flatten, generator_of, is_due, live_count, random, unflatten
+from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Plan, Rho, check_count, check_fraction, check_rho
 from sam._weights import Block, Shift
@@ -101,7 +101,8 @@ class SSAMD(SamOptimizer):
         return self._two_passes(self._perturbation if self.sparsity else along_gradient)
 
     def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
-        return ascent(blocks, gradients(blocks), of_blocks(self._mask(), blocks))
+        mask = self._mask()
+        return ascent(blocks, gradients(blocks), [parallel_to(block.w, mask) for block in blocks])
 
     def _mask(self) -> PerParameter:
         """The mask of this step, by parameter; renewed where it is due."""
@@ -122,7 +123,7 @@ class SSAMD(SamOptimizer):
         return random(n, live_count(n, self.sparsity), generator)
 
     def _renewed(self, mask: PerParameter, params: list[Tensor]) -> Tensor:
-        vector = flatten([mask[p] if p in mask else torch.zeros_like(p) for p in params])
+        vector = flatten(parallel_to(params, mask))
         magnitude = flatten([torch.zeros_like(p) if p.grad is None else p.grad for p in params])
         _ranks.average_([[magnitude]])
         n = len(vector)

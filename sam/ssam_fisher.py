@@ -26,8 +26,8 @@ from sam import _foreach, _ranks
 from sam._ascent import along_gradient, ascent, gradients
 from sam._fisher import squared_gradients
 from sam._foreach import Scalar
-from sam._masks import flatten, is_due, live_count, of_blocks, top, unflatten
-from sam._memory import PerParameter
+from sam._masks import flatten, is_due, live_count, top, unflatten
+from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, check_count, check_fraction, check_rho
 from sam._weights import Block, Shift
@@ -95,7 +95,8 @@ class SSAMF(SamOptimizer):
         return self._two_passes(self._perturbation if self.sparsity else along_gradient)
 
     def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
-        return ascent(blocks, gradients(blocks), of_blocks(self._mask(), blocks))
+        mask = self._mask()
+        return ascent(blocks, gradients(blocks), [parallel_to(block.w, mask) for block in blocks])
 
     def _mask(self) -> PerParameter:
         """The mask of this step, by parameter; renewed where it is due."""

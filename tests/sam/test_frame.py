@@ -6,10 +6,11 @@ from typing import final
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import sam
 from sam._foreach import keep_if_
+from sam._memory import Memory
 from sam._passes import Pass, Passes
 from sam._plan import ALWAYS
 from sam.base import SamOptimizer
@@ -90,6 +91,23 @@ def test_what_a_step_that_failed_remembered_is_forgotten() -> None:
         optimizer.step_on(batch(lambda x: model(x) * math.nan))
 
     assert optimizer.state_dict()["memory"] == {}
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_on_a_device_that_is_not_waited_for_memory_is_kept_by_the_flag(taken: bool) -> None:
+    """What a GPU does, which decides there whether the step was taken."""
+    known, fresh = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
+    memory = Memory()
+    memory.write("average", {known: torch.tensor([1.0, 2.0])})
+    memory.commit(None)
+
+    memory.write("average", {known: torch.tensor([math.nan, 3.0]), fresh: torch.tensor([4.0, math.inf])})
+    memory.commit(torch.tensor(taken))
+
+    found = memory.tensors("average")
+    expected = ([math.nan, 3.0], [4.0, math.inf]) if taken else ([1.0, 2.0], [0.0, 0.0])
+    for tensor, numbers in zip((found[known], found[fresh]), expected, strict=True):
+        torch.testing.assert_close(tensor, torch.tensor(numbers), equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
