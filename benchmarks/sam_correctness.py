@@ -111,10 +111,14 @@ def tried(check: Callable[[Contestant], Outcome], contestant: Contestant) -> Out
 
 
 def markdown(found: Mapping[str, Cells], conditions: Sequence[str]) -> str:
-    """A table for each variant, of the questions that arise for it."""
+    """A table for each variant that a peer has too, of the questions that arise for it; the others in a sentence."""
     parts = [", ".join(conditions) + "."]
+    alone: list[str] = []
     for variant, rows in found.items():
         libraries = list(dict.fromkeys(library for row in rows.values() for library in row))
+        if libraries == [OURS] and all(row[OURS].verdict != "fail" for row in rows.values()):
+            alone.append(f"`{variant}`")
+            continue
         asked = {q: row for q, row in rows.items() if any(o.verdict in ("pass", "fail") for o in row.values())}
         lines = [
             [variant, *libraries],
@@ -122,6 +126,8 @@ def markdown(found: Mapping[str, Cells], conditions: Sequence[str]) -> str:
             *([q, *(cell(row[library]) for library in libraries)] for q, row in asked.items()),
         ]
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    if alone:
+        parts.append(f"No peer has {', '.join(alone)}: ours do right whatever arises for them.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -32,7 +32,6 @@ class ByHand:
     passes: Passes
     kept: Kept | None
     scaler: GradScaler | None
-    overflowed: bool
 
     @classmethod
     def of(
@@ -43,10 +42,9 @@ class ByHand:
         *,
         more: bool,
         scaler: GradScaler | None,
-        bad: bool,
     ) -> Self:
         """The step after its first pass; copies are made only where no other pass is needed."""
         if more:
-            return cls(passes, None, scaler, bad)
+            return cls(passes, None, scaler)
         gradients = [(p, g.clone()) for p in parameters if (g := p.grad) is not None]
-        return cls(passes, Kept(gradients, buffers.copy()), scaler, bad)
+        return cls(passes, Kept(gradients, buffers.copy()), scaler)

@@ -46,17 +46,20 @@ def flatten(tensors: Sequence[Tensor]) -> Tensor:
 def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     """A vector cut up into tensors of the shapes, layouts and devices of others, of the types they compute in.
 
-    Views of the vector where that is what they are.
+    Views of the vector where all of them can be: one that is not would keep the vector beside the copies.
     """
-    parts = zip(like, vector.split([t.numel() for t in like]), strict=True)
-    return [_laid_out(part.view(t.shape), t) for t, part in parts]
-
-
-def _laid_out(values: Tensor, like: Tensor) -> Tensor:
-    dtype = _foreach.computing_type(like)
-    if (values.dtype, values.device, values.stride()) == (dtype, like.device, like.stride()):
-        return values
-    return torch.empty_like(like, dtype=dtype, requires_grad=False).copy_(values)
+    parts = vector.split([t.numel() for t in like])
+    views = [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
+    kinds = [_foreach.computing_type(t) for t in like]
+    if all(
+        (view.dtype, view.device, view.stride()) == (dtype, t.device, t.stride())
+        for view, dtype, t in zip(views, kinds, like, strict=True)
+    ):
+        return views
+    return [
+        torch.empty_like(t, dtype=dtype, requires_grad=False).copy_(view)
+        for view, dtype, t in zip(views, kinds, like, strict=True)
+    ]
 
 
 def top(scores: Tensor, count: int) -> Tensor:

@@ -21,6 +21,7 @@ class Memory:
     def __init__(self) -> None:
         self._kept: dict[str, int | PerParameter] = {}
         self._written: dict[str, int | PerParameter] = {}
+        self._regardless: set[str] = set()
 
     def number(self, name: str) -> int | None:
         """The number of that name; None before it was first written."""
@@ -32,9 +33,14 @@ class Memory:
         value = self._kept.get(name)
         return value if isinstance(value, dict) else {}
 
-    def write(self, name: str, value: int | PerParameter) -> None:
-        """Keep this from the end of the present step on. Tensors given away here are not to be written any more."""
+    def write(self, name: str, value: int | PerParameter, *, regardless: bool = False) -> None:
+        """Keep this from the end of the present step on. Tensors given away here are not to be written any more.
+
+        `regardless`: also where a device decides that the step was not taken, since any such value is a good one.
+        """
         self._written[name] = value
+        if regardless:
+            self._regardless.add(name)
 
     def forget_written(self) -> None:
         """Begin a step: what one that was broken off wrote is dropped."""
@@ -43,7 +49,7 @@ class Memory:
     def commit(self, taken: Tensor | None) -> None:
         """The step was taken. `taken`: a boolean scalar on a device that decides it there; None is yes."""
         for name, new in self._written.items():
-            if taken is not None and isinstance(new, dict):
+            if taken is not None and isinstance(new, dict) and name not in self._regardless:
                 _keep_old_unless(taken, new, self.tensors(name))
             self._kept[name] = new
         self._written.clear()

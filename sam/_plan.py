@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Final, NoReturn, Required, Self, TypeAlias, TypedDict, TypeGuard
+from typing import Any, Final, Literal, NoReturn, Required, Self, TypeAlias, TypedDict, TypeGuard
 
 from sam.batch import Batch
 
@@ -30,10 +30,11 @@ class RhoSchedule(TypedDict, total=False):
     lr                end + (value - end) · lr / peak lr: follows the learning rate
 
     The peak is the group's `max_lr` or `initial_lr`, as torch's schedulers leave them there; without a scheduler it is
-    the lr the group was made with. The end is 0 where it is not given.
+    the lr the group was made with. (CyclicLR leaves its lowest lr there, so ρ rises above value with it.) The end is 0
+    where it is not given.
     """
 
-    schedule: Required[str]
+    schedule: Required[Literal["constant", "linear", "cosine", "lr"]]
     value: Required[float]
     end: float
 
@@ -136,7 +137,7 @@ def radius(group: Mapping[str, Any], step: int, plan: Plan) -> float:
     if schedule == "constant":
         return value
     if schedule == "lr":
-        peak = next(group[name] for name in ("max_lr", "initial_lr", "peak_lr") if name in group)
+        peak = next(group[name] for name in ("max_lr", "initial_lr", "peak_lr", "lr") if name in group)
         return end + (value - end) * float(group["lr"] / peak) if peak else value
     return end + (value - end) * _COURSES[schedule](plan.fraction(step, "rho.schedule"))
 

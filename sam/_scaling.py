@@ -46,11 +46,16 @@ def unscale_in_scaler_step(optimizer: Optimizer, gradients: Callable[[], Sequenc
 
 def refuse_scaler_step(optimizer: Optimizer) -> None:
     """Raise under `scaler.step(optimizer, ...)`: it would let the gradients of a closure in as scaled."""
-    if "found_inf" not in vars(optimizer):
+    if not forget_scaler_step(optimizer):
         return
-    for name in ("found_inf", "grad_scale"):  # the scaler takes them back only from a step that returns
-        delattr(optimizer, name)
     raise RuntimeError(
         "scaler.step cannot unscale the gradients of two passes; use optimizer.step(closure, scaler=scaler), "
         "or optimizer.first_step(scaler=scaler) and optimizer.second_step(), then scaler.update()"
     )
+
+
+def forget_scaler_step(optimizer: Optimizer) -> bool:
+    """Drop what `scaler.step` has handed over, which it takes back only from a step that returns. Whether it had."""
+    handed = vars(optimizer)
+    handed.pop("grad_scale", None)
+    return handed.pop("found_inf", None) is not None

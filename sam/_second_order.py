@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sam import _foreach
-from sam._ascent import safe_quotient
+from sam._ascent import gradients, safe_quotient
 from sam._weights import Block
 
 
@@ -29,7 +29,7 @@ def add_second_order_(blocks: Sequence[Block], graph: Mapping[Tensor, Tensor | N
         for p, z_i in zip(block.w, of_block, strict=True)
     }
     # A gradient that is constant (of a linear loss) has no graph and no part in the Hessian.
-    curved = [(g, z[p]) for p, g in graph.items() if g is not None and g.requires_grad]
+    curved = [(g, z[p].to(g.dtype)) for p, g in graph.items() if g is not None and g.requires_grad]
     if not curved:
         return
     products = torch.autograd.grad(
@@ -42,11 +42,12 @@ def add_second_order_(blocks: Sequence[Block], graph: Mapping[Tensor, Tensor | N
 
 def cotangents(blocks: Sequence[Block], perturbed: Sequence[list[Tensor]]) -> list[list[Tensor]]:
     """z for blocks with their clean gradients, and the gradients at w + ε parallel to them; zeros for g = 0."""
-    norm = _foreach.total_norm([block.g for block in blocks], 2)
-    a = [_foreach.scaled(g_p, block.rho) for block, g_p in zip(blocks, perturbed, strict=True)]
-    along = _foreach.dot([block.g for block in blocks], a)
-    for block, a_i in zip(blocks, a, strict=True):
+    g = gradients(blocks)
+    norm = _foreach.total_norm(g, 2)
+    a = [_foreach.scaled(_foreach.widened(g_p), block.rho) for block, g_p in zip(blocks, perturbed, strict=True)]
+    along = _foreach.dot(g, a)
+    for g_i, a_i in zip(g, a, strict=True):
         per_norm = safe_quotient(1.0, norm, a_i[0].dtype)
         _foreach.scale_(a_i, per_norm)
-        _foreach.add_scaled_(a_i, block.g, -along * per_norm**3)
+        _foreach.add_scaled_(a_i, g_i, -along * per_norm * per_norm * per_norm)
     return a

@@ -57,22 +57,18 @@ def gradient(p: Tensor) -> Tensor | None:
     return p.grad
 
 
-#: Lists of copies that are found again at once: more than parameter groups have devices and types in all.
-_LISTS = 256
-
-
 class Weights:
     """Moves weights to w + ε and back. Keeps one copy of every parameter it has moved, from step to step."""
 
     def __init__(self) -> None:
         self.are_perturbed = False
-        self._saved: dict[Tensor, Tensor] = {}
-        self._lists: dict[tuple[int, ...], list[Tensor]] = {}
+        #: By the parameter's id, which is quicker to look up than it is; it is held, so that no other gets its id.
+        self._saved: dict[int, tuple[Tensor, Tensor]] = {}
 
     @contextmanager
     def perturbed(self, shifts: Sequence[Shift]) -> Iterator[None]:
         """Inside, shifted parameters are w + ε; afterwards w, bit for bit, however the block was left."""
-        moved = [(shift.w, self._copies_of(shift.w)) for shift in shifts]
+        moved = [(shift.w, [self._copy_of(p) for p in shift.w]) for shift in shifts]
         for w, saved in moved:
             _foreach.copy_(saved, w)
         self.are_perturbed = True
@@ -84,28 +80,20 @@ class Weights:
             with torch.no_grad():
                 for w, saved in moved:
                     _foreach.copy_(w, saved)
+            torch.clear_autocast_cache()
             self.are_perturbed = False
 
     @property
     def copies(self) -> list[Tensor]:
         """The copies kept, to count them."""
-        return list(self._saved.values())
-
-    def _copies_of(self, w: list[Tensor]) -> list[Tensor]:
-        """The copies of a list, found again at once where it is the list of the last step."""
-        key = tuple(map(id, w))
-        copies = self._lists.get(key)
-        if copies is None or copies[0].dtype != w[0].dtype or copies[0].device != w[0].device:
-            if len(self._lists) == _LISTS:
-                self._lists.clear()
-            copies = self._lists[key] = [self._copy_of(p) for p in w]
-        return copies
+        return [copy for _, copy in self._saved.values()]
 
     def _copy_of(self, p: Tensor) -> Tensor:
         """The tensor that holds p's copy; a new one where p has none, or was converted since."""
-        copy = self._saved.get(p)
+        _, copy = self._saved.get(id(p), (p, None))
         if copy is None or copy.dtype != p.dtype or copy.device != p.device or copy.shape != p.shape:
-            copy = self._saved[p] = torch.empty_like(p, requires_grad=False)
+            copy = torch.empty_like(p, requires_grad=False)
+            self._saved[id(p)] = (p, copy)
         return copy
 
     def __reduce__(self) -> tuple[type["Weights"], tuple[()]]:
@@ -115,3 +103,5 @@ class Weights:
 def _move(shifts: Sequence[Shift]) -> None:
     for shift in shifts:
         _foreach.add_scaled_(shift.w, shift.direction, shift.scale, shift.factor)
+    # Under an autocast that began before the step the passes would go on with the weights it has converted already.
+    torch.clear_autocast_cache()

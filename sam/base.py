@@ -39,9 +39,9 @@ from sam._foreach import Scalar
 from sam._gate import Gate
 from sam._memory import Memory, PerParameter
 from sam._passes import CLEAN, FINAL, MeanLoss, Pass, Passes, backward
-from sam._plan import Active, Plan, Window, radius
+from sam._plan import Active, Plan, Window, check_rho, radius
 from sam._replay import Buffers, RandomState
-from sam._scaling import refuse_scaler_step, unscale, unscale_in_scaler_step
+from sam._scaling import forget_scaler_step, refuse_scaler_step, unscale, unscale_in_scaler_step
 from sam._weights import Block, Shift, Weights, blocks_of, gradient
 from sam.batch import Batch
 
@@ -85,7 +85,7 @@ class SamOptimizer(Optimizer, ABC):
         self._settings = {**settings, "active": self._window.as_option()}
         self._options = {name: dict(v) if isinstance(v, Mapping) else v for name, v in options.items()}
         self._rho_0_is_base = rho_0_is_base
-        self._check_options(self._options)
+        self._check_all_options(self._options)
         self.base_optimizer = base_optimizer(params, **base_kwargs)
         _check_base(self.base_optimizer, self._options)
         self.steps_taken = 0
@@ -99,6 +99,7 @@ class SamOptimizer(Optimizer, ABC):
         self._batch: Batch | None = None
         self._scaler: GradScaler | None = None
         self._pass: Pass | None = None
+        self._overflowed = False
         super().__init__(self.base_optimizer.param_groups, {**self.base_optimizer.defaults, **self._options})
         self.state = self.base_optimizer.state
 
@@ -108,9 +109,8 @@ class SamOptimizer(Optimizer, ABC):
     def _passes(self) -> Passes:
         """The program of a step that is not the base optimizer's. It leaves the final gradient in `.grad`."""
 
-    @abstractmethod
     def _check_options(self, options: Mapping[str, object]) -> None:
-        """Raise ValueError for an option of a parameter group that cannot be."""
+        """Raise ValueError for an option of a parameter group that cannot be; of `rho` the frame sees itself."""
 
     # What a caller does.
 
@@ -171,16 +171,18 @@ class SamOptimizer(Optimizer, ABC):
             RuntimeError: another pass is needed and there is no closure.
             TypeError: the variant needs the losses of single samples, which a closure does not give.
         """
+        if closure is None and self._by_hand is not None:
+            return self._finish_by_hand(self._by_hand)
         self._gate.open()
         if closure is None:
-            return self._finish_by_hand(self._by_hand) if self._by_hand else self._step_on_gradients(scaler)
+            return self._step_on_gradients(scaler)
         self._refuse_if_pending()
         refuse_scaler_step(self)
         objective: Callable[[], Loss] = closure
         self._batch = closure.batch if isinstance(closure, MeanLoss) else None
         self._scaler = scaler
         loss: Loss | None = None
-        overflowed, owner = False, cast(Optimizer, self)
+        self._overflowed, owner = False, cast(Optimizer, self)
         passes = self._program()
         try:
             for wanted in passes:
@@ -189,13 +191,13 @@ class SamOptimizer(Optimizer, ABC):
                 with torch.enable_grad():
                     run = objective if wanted.run is None else cast(Callable[[], Loss], wanted.run)
                     value = run()
-                overflowed |= unscale(scaler, owner, self._gradients)
+                self._overflowed |= unscale(scaler, owner, self._gradients)
                 if owner is self:
                     loss, owner = value, self.base_optimizer
         finally:
             self._pass = self._batch = self._scaler = None
             passes.close()
-        self._end_step(overflowed)
+        self._end_step(self._overflowed)
         return loss
 
     def step_on(self, batch: Batch, *, scaler: GradScaler | None = None) -> Tensor:
@@ -222,12 +224,12 @@ class SamOptimizer(Optimizer, ABC):
         """
         self._refuse_if_pending()
         self._gate.open()
-        overflowed = unscale(scaler, self, self._gradients)
+        self._overflowed = unscale(scaler, self, self._gradients)
         passes = self._program()
         next(passes)
         # A program whose first pass is at w + ε has no use for the gradient at w that a hand-written loop begins with.
         more = self.is_perturbed or next(passes, None) is not None
-        self._by_hand = ByHand.of(passes, self._parameters(), self._buffers, more=more, scaler=scaler, bad=overflowed)
+        self._by_hand = ByHand.of(passes, self._parameters(), self._buffers, more=more, scaler=scaler)
         if zero_grad:
             self.zero_grad()
         return more
@@ -256,12 +258,13 @@ class SamOptimizer(Optimizer, ABC):
     def gradient_may_stay_local(self) -> bool:
         """Inside a pass: whether its gradient only makes ε, so that it need not be shared between ranks.
 
-        Sharing it anyway gives all ranks one ε; not sharing it is m-sharpness, m being a rank's batch:
+        Sharing it anyway gives all ranks one ε; not sharing it is m-sharpness, m being a rank's batch. With a scaler
+        it has to be shared, for all ranks to skip the same steps.
 
             with ddp.no_sync() if optimizer.gradient_may_stay_local else contextlib.nullcontext():
                 loss_of(ddp(x), y).backward()
         """
-        return self._pass is not None and self._pass.may_stay_local
+        return self._pass is not None and self._pass.may_stay_local and self._scaler is None
 
     def raise_if_nonfinite(self) -> None:
         """Raise NonFiniteGradient if a step since the last call met a gradient that was not finite.
@@ -278,11 +281,13 @@ class SamOptimizer(Optimizer, ABC):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, with its own options where it names them, to this optimizer and its base."""
         options = {**self._options, **param_group}
-        self._check_options(options)
+        self._check_all_options(options)
         self._check_group({**self.base_optimizer.defaults, **options})
         if not any(param_group is known for known in self.base_optimizer.param_groups):
             self.base_optimizer.add_param_group(param_group)
-        if isinstance(options.get("rho"), Mapping):
+        if "rho" in options:
+            rho = options["rho"]
+            param_group["rho"] = dict(rho) if isinstance(rho, Mapping) else rho
             param_group.setdefault("peak_lr", float(param_group["lr"]))
         super().add_param_group(param_group)
 
@@ -295,9 +300,19 @@ class SamOptimizer(Optimizer, ABC):
     def load_state_dict(self, state_dict: StateDict) -> None:
         """Load a state dict of this variant, or of its base optimizer alone."""
         self.restore()
-        super().load_state_dict(state_dict)
+        super().load_state_dict({**state_dict, "param_groups": self._with_own_options(state_dict["param_groups"])})
         self._memory.load_state_dict(state_dict.get("memory", {}), self._parameters())
         self.steps_taken = state_dict.get("steps_taken", 0)
+
+    def _with_own_options(self, saved: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Saved groups, with the present options of ours where they have none: those of a base optimizer alone."""
+        if len(saved) != len(self.param_groups):
+            return saved  # torch tells what is wrong with them
+        own = (*self._options, "peak_lr")
+        return [
+            {**{name: present[name] for name in own if name in present}, **group}
+            for present, group in zip(self.param_groups, saved, strict=True)
+        ]
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in self._settings.items())
@@ -349,7 +364,9 @@ class SamOptimizer(Optimizer, ABC):
             yield FINAL
 
     def _shifts(self, perturbation: Perturbation) -> list[Shift]:
-        """ε from the gradients in `.grad`, which are looked over."""
+        """ε from the gradients in `.grad`, which are looked over. None where a scaler will skip the step anyway."""
+        if self._overflowed:
+            return []
         shifts, norm = perturbation(self._blocks())
         self._gate.watch(norm, "clean")
         return shifts
@@ -384,12 +401,12 @@ class SamOptimizer(Optimizer, ABC):
         return radius(group, self.steps_taken, self._plan)
 
     def _clean_gradients(self) -> PerParameter:
-        """The gradients by parameter, to be used after the next pass, which puts others into `.grad`.
+        """Copies of the gradients by parameter, to be used after the next pass.
 
-        Copies in a hand-written loop: between its calls the gradients are the caller's, to zero in place for one.
+        The next pass may write where these lie: buckets of data parallelism are used again, and in a hand-written
+        loop a caller may zero them in place.
         """
-        by_hand = self._pass is None
-        return {p: g.clone() if by_hand else g for p in self._parameters() if (g := p.grad) is not None}
+        return {p: g.clone() for p in self._parameters() if (g := p.grad) is not None}
 
     def _check_plan(self, plan: Plan) -> None:
         """Raise ValueError for a plan that the variant cannot work with."""
@@ -398,6 +415,11 @@ class SamOptimizer(Optimizer, ABC):
         """Raise ValueError for a parameter group, the base optimizer's options included, that it cannot work with."""
 
     # The frame.
+
+    def _check_all_options(self, options: Mapping[str, object]) -> None:
+        if "rho" in options:
+            check_rho(options["rho"])
+        self._check_options(options)
 
     def _program(self) -> Passes:
         self._memory.forget_written()
@@ -434,27 +456,27 @@ class SamOptimizer(Optimizer, ABC):
         self.steps_taken += 1
 
     def _step_on_gradients(self, scaler: GradScaler | None) -> None:
-        overflowed = unscale(scaler, self, self._gradients) or unscale_in_scaler_step(self, self._gradients)
-        if not overflowed:
+        self._overflowed = unscale(scaler, self, self._gradients) or unscale_in_scaler_step(self, self._gradients)
+        if not self._overflowed:
             passes = self._program()
             try:
                 next(passes)
                 if self.is_perturbed or next(passes, None) is not None:
+                    forget_scaler_step(self)
                     raise RuntimeError(
                         f"{type(self).__name__} needs a second pass: give step a closure, or use first_step and "
                         "second_step"
                     )
             finally:
                 passes.close()
-        self._end_step(overflowed)
+        self._end_step(self._overflowed)
 
     def _finish_by_hand(self, pending: ByHand) -> None:
         self._by_hand = None
         try:
             refuse_scaler_step(self)
-            overflowed = pending.overflowed
             if pending.kept is None:
-                overflowed |= unscale(pending.scaler, self.base_optimizer, self._gradients)
+                self._overflowed |= unscale(pending.scaler, self.base_optimizer, self._gradients)
                 if next(pending.passes, None) is not None:
                     raise RuntimeError(f"{type(self).__name__} takes more than two passes: use step(closure)")
             else:
@@ -462,7 +484,7 @@ class SamOptimizer(Optimizer, ABC):
                 pending.kept.put_back(self._buffers)
         finally:
             pending.passes.close()
-        self._end_step(overflowed)
+        self._end_step(self._overflowed)
 
     def _refuse_while_perturbed(self) -> None:
         if self._by_hand is not None or self.is_perturbed:

@@ -15,7 +15,6 @@ restore); while ε is made one more (b).
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import final
 
@@ -27,7 +26,7 @@ from sam._ascent import ascent, gradients
 from sam._foreach import Scalar
 from sam._masks import generator_of, unflatten
 from sam._passes import Pass, Passes
-from sam._plan import ALWAYS, Active, Rho, check_fraction, check_rho
+from sam._plan import ALWAYS, Active, Rho, check_fraction
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -42,7 +41,8 @@ class ESAM(SamOptimizer):
     Args:
         params: parameters or parameter groups; a group may have its own `rho`.
         base_optimizer: a torch optimizer class, such as `torch.optim.SGD`.
-        rho: expected length of the perturbation before masking, >= 0, or a schedule. 0 is the base optimizer.
+        rho: length of the perturbation before coordinates are drawn and scaled, >= 0, or a schedule. 0 is the base
+            optimizer.
         beta: probability that a coordinate is perturbed, > 0 and <= 1.
         gamma: fraction of the batch in the perturbed pass, > 0 and <= 1. With `beta` and `gamma` 1 it is SAM.
         active: the part of the run to act in; elsewhere a step is the base optimizer's.
@@ -81,9 +81,6 @@ class ESAM(SamOptimizer):
             base_kwargs=base_kwargs,
             model=model,
         )
-
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
 
     def _passes(self) -> Passes:
         batch = self._batch_at_hand()

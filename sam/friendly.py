@@ -11,7 +11,6 @@ Cost: 2 forwards, 2 backwards. Memory beside the base optimizer: one copy of w (
 perturbed pass one more of g, the average to come, which counts only if the step is taken.
 """
 
-from collections.abc import Mapping
 from typing import final
 
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from sam._ascent import ascent, gradients
 from sam._foreach import Scalar
 from sam._memory import PerParameter
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_fraction, check_rho
+from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_fraction
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -77,19 +76,18 @@ class FriendlySAM(SamOptimizer):
             model=model,
         )
 
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
-
     def _passes(self) -> Passes:
         return self._two_passes(self._perturbation)
 
     def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
         known = self._memory.tensors("average")
-        averages: PerParameter = {}
+        averages: PerParameter = {**known}  # a parameter without a gradient in this step keeps what it has
         directions: list[list[Tensor]] = []
         for block, g in zip(blocks, gradients(blocks), strict=True):
             m = _foreach.lerp([known.get(p, g_i) for p, g_i in zip(block.w, g, strict=True)], g, 1 - self.lmbda)
             averages.update(zip(block.w, m, strict=True))
-            directions.append(_foreach.plus_scaled(g, m, -self.sigma) if known and self.sigma else g)
+            d = _foreach.plus_scaled(g, m, -self.sigma) if known and self.sigma else g
+            # A parameter's own first step has no history to take out.
+            directions.append([d_i if p in known else g_i for p, d_i, g_i in zip(block.w, d, g, strict=True)])
         self._memory.write("average", averages)
         return ascent(blocks, directions)

@@ -13,7 +13,6 @@ Cost: 2 forwards, 2 backwards. Memory beside the base optimizer: one copy of w (
 one of g.
 """
 
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, cast, final
 
@@ -25,7 +24,7 @@ from sam._ascent import along_gradient, safe_quotient
 from sam._foreach import Scalar
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Rho, RhoSchedule, check_at_least_zero, check_rho
+from sam._plan import ALWAYS, Active, Rho, RhoSchedule, check_at_least_zero
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -77,9 +76,6 @@ class GSAM(SamOptimizer):
             base_kwargs=base_kwargs,
             model=model,
         )
-
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
 
     def _passes(self) -> Passes:
         if self.alpha == 0:

@@ -14,7 +14,6 @@ Cost: 2 forwards, 3 backwards (a compiled model 3 of each); a batch without tail
 the base optimizer: one copy of w (exact restore), one of g (g_h).
 """
 
-from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -25,7 +24,7 @@ from sam import _ranks
 from sam._ascent import along_gradient
 from sam._memory import PerParameter
 from sam._passes import FINAL, Pass, Passes
-from sam._plan import ALWAYS, Active, Plan, Rho, check_at_least_zero, check_rho
+from sam._plan import ALWAYS, Active, Plan, Rho, check_at_least_zero
 from sam.base import BaseOptimizer, SamOptimizer
 
 
@@ -84,9 +83,6 @@ class ImbSAM(SamOptimizer):
             rho_0_is_base=tail_weight == 1,
         )
 
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
-
     def _check_plan(self, plan: Plan) -> None:
         if plan.class_counts is not None:
             self._is_tail = tail_classes(plan.class_counts, self.tail_below)
@@ -98,16 +94,15 @@ class ImbSAM(SamOptimizer):
             raise RuntimeError("ImbSAM needs the classes' sizes: call plan(class_counts=...) before the first step")
         if labels is None:
             raise TypeError("ImbSAM needs the class of each sample: the batch has no labels")
-        if len(labels) and int(labels.max()) >= len(self._is_tail):
-            raise ValueError(
-                f"class_counts has {len(self._is_tail)} classes, got a sample of class {int(labels.max())}"
-            )
+        for label in (labels.min(), labels.max()) if len(labels) else ():
+            if not 0 <= label < len(self._is_tail):
+                raise ValueError(f"class_counts has {len(self._is_tail)} classes, got a sample of class {int(label)}")
         is_tail = self._is_tail[labels]
         if not is_tail.any() and _ranks.count() == 1:
             yield FINAL
             return
         device = next(self._parameters()).device
-        head, tail = ((of.nonzero()[:, 0]).to(device, non_blocking=True) for of in (~is_tail, is_tail))
+        head, tail = (of.nonzero()[:, 0].to(device, non_blocking=True) for of in (~is_tail, is_tail))
 
         def tail_loss(losses: Tensor) -> Tensor:
             return self.tail_weight * losses[tail].sum() / len(losses)

@@ -18,7 +18,6 @@ Cost: (k+1)/k forwards and backwards. Memory beside the base optimizer: one copy
 in a SAM step one more of g.
 """
 
-from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -30,7 +29,7 @@ from sam._ascent import along_gradient, gradients, safe_quotient
 from sam._foreach import Scalar
 from sam._memory import PerParameter, parallel_to
 from sam._passes import FINAL, Passes
-from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count, check_rho
+from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -84,9 +83,6 @@ class LookSAM(SamOptimizer):
             base_kwargs=base_kwargs,
             model=model,
         )
-
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
 
     def _passes(self) -> Passes:
         age = self._memory.number("age")

@@ -22,7 +22,7 @@ from torch.optim.optimizer import ParamsT
 
 from sam._ascent import along_gradient
 from sam._passes import FINAL, Passes
-from sam._plan import ALWAYS, Active, Rho, check_rho
+from sam._plan import ALWAYS, Active, Rho
 from sam.base import BaseOptimizer, SamOptimizer
 
 #: Where torch's optimizers keep a running sum or mean of gradients.
@@ -71,9 +71,6 @@ class MSAM(SamOptimizer):
             model=model,
         )
 
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
-
     def _check_group(self, group: Mapping[str, Any]) -> None:
         if group["rho"] != 0 and not (group.get("momentum") or "betas" in group):
             name = type(self.base_optimizer).__name__
@@ -88,5 +85,5 @@ class MSAM(SamOptimizer):
             yield FINAL
 
     def _momentum(self, p: Tensor) -> Tensor | None:
-        state = self.state.get(p, {})
+        state = self.state.get(p, {}) if p.requires_grad else {}
         return next((state[name] for name in _MOMENTA if state.get(name) is not None), None)

@@ -5,7 +5,6 @@
 Cost: 1 forward, 1 backward. Memory beside the base optimizer: none.
 """
 
-from collections.abc import Mapping
 from typing import final
 
 from torch import nn
@@ -38,9 +37,6 @@ class Plain(SamOptimizer):
         super().__init__(
             params, base_optimizer, settings={}, options={}, active=ALWAYS, base_kwargs=base_kwargs, model=model
         )
-
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        del options  # a group has no option of ours
 
     def _passes(self) -> Passes:
         yield FINAL

@@ -20,8 +20,8 @@ divisor); a zero gradient gives ε = 0; ε and norms of half-precision parameter
 the base optimizer's alone.
 Cost: 2 forwards, 2 backwards; one of each where every ρ is 0. Memory beside the base optimizer: one copy of w
 (exact restore). In passing, for p other than 2 or where adaptive: up to three more while ε is computed.
-With shards every shard costs both passes on its samples. The second-order term costs one backward through the
-gradient's graph (`sam._second_order`).
+With shards every shard costs both passes on its samples, and one more copy of w holds the sum of their gradients. The
+second-order term costs one backward through the gradient's graph, which is kept meanwhile (`sam._second_order`).
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ from torch.optim.optimizer import ParamsT
 from sam import _foreach
 from sam._foreach import Scalar
 from sam._passes import FINAL, Pass, Passes
-from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count, check_rho
+from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count
 from sam._pnorm import perturbation
 from sam._second_order import add_second_order_
 from sam._weights import Block, Shift
@@ -114,7 +114,6 @@ class SAM(SamOptimizer):
             self._refuse_wrapped_model("second_order" if second_order else "shard_size")
 
     def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
         check_at_least_zero("eta", options["eta"])
         if self.second_order and options["adaptive"]:
             raise ValueError(f"adaptive must be False with second_order, got {options['adaptive']}")

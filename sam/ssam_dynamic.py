@@ -17,7 +17,6 @@ Cost: 2 forwards, 2 backwards. Memory beside the base optimizer: one copy of w (
 renewal some more in passing.
 """
 
-from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -30,7 +29,7 @@ from sam._foreach import Scalar
 from sam._masks import drop_fraction, exchanged, flatten, generator_of, is_due, live_count, random, unflatten
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Plan, Rho, check_count, check_fraction, check_rho
+from sam._plan import ALWAYS, Active, Plan, Rho, check_count, check_fraction
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -90,9 +89,6 @@ class SSAMD(SamOptimizer):
             model=model,
         )
 
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
-
     def _check_plan(self, plan: Plan) -> None:
         if plan.steps_per_epoch is not None and plan.steps is None:
             raise ValueError("steps must be given with steps_per_epoch: what is exchanged falls to 0 at the run's end")
@@ -113,7 +109,7 @@ class SSAMD(SamOptimizer):
         params = [p for p in self._parameters() if p.requires_grad]
         vector = self._renewed(mask, params) if mask else self._drawn(params)
         mask = dict(zip(params, unflatten(vector, params), strict=True))
-        self._memory.write("mask", mask)
+        self._memory.write("mask", mask, regardless=True)
         self._memory.write("mask_epoch", epoch)
         return mask
 

@@ -13,10 +13,10 @@ Algorithm 2 (https://arxiv.org/abs/2210.05177).
 Differs: the mask is there from the first step on (the authors' first mask is all zero); the model is in evaluation
 mode for F, so BatchNorm's statistics stay (theirs move once per sample).
 Cost: 2 forwards, 2 backwards; at each renewal of the mask one of each per sample on a batch of one. Memory beside the
-base optimizer: one copy of w (exact restore), one more (m); at a renewal three more in passing.
+base optimizer: one copy of w (exact restore), one more (m); at a renewal three more in passing, and with `model` the
+gradients of up to 32 samples at once (256 MiB at most).
 """
 
-from collections.abc import Mapping
 from typing import final
 
 from torch import Tensor, nn
@@ -25,11 +25,11 @@ from torch.optim.optimizer import ParamsT
 from sam import _foreach, _ranks
 from sam._ascent import along_gradient, ascent, gradients
 from sam._fisher import squared_gradients
-from sam._foreach import Scalar
+from sam._foreach import Scalar, computing_type
 from sam._masks import flatten, is_due, live_count, top, unflatten
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Rho, check_count, check_fraction, check_rho
+from sam._plan import ALWAYS, Active, Rho, check_count, check_fraction
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -49,7 +49,9 @@ class SSAMF(SamOptimizer):
         num_samples: training samples that F is estimated from, >= 1. The authors use 16 to 1024.
         update_every: epochs between two renewals of the mask, >= 1.
         active: the part of the run to act in; elsewhere a step is the base optimizer's.
-        model: the module whose buffers (BatchNorm's running statistics) should move in the first pass only.
+        model: the module whose buffers (BatchNorm's running statistics) should move in the first pass only, and that is
+            in evaluation mode while F is estimated. Without it BatchNorm meets single samples in training mode: its
+            statistics move with each, and BatchNorm1d refuses them.
         **base_kwargs: options of the base optimizer (`lr`, `momentum`, ...).
 
     Raises:
@@ -88,9 +90,6 @@ class SSAMF(SamOptimizer):
             model=model,
         )
 
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_rho(options["rho"])
-
     def _passes(self) -> Passes:
         return self._two_passes(self._perturbation if self.sparsity else along_gradient)
 
@@ -109,7 +108,7 @@ class SSAMF(SamOptimizer):
         _ranks.average_([[fisher]])
         chosen = top(fisher, live_count(len(fisher), self.sparsity))
         mask = dict(zip(params, unflatten(chosen, params), strict=True))
-        self._memory.write("mask", mask)
+        self._memory.write("mask", mask, regardless=True)
         self._memory.write("mask_epoch", epoch)
         return mask
 
@@ -118,5 +117,5 @@ class SSAMF(SamOptimizer):
         if self._plan.samples is not None:
             batch = self._plan.samples(self.num_samples, self.steps_taken)
         if batch is None:
-            return [p.new_zeros(p.shape) if p.grad is None else p.grad.float() ** 2 for p in params]
+            return [p.new_zeros(p.shape) if p.grad is None else p.grad.to(computing_type(p)).square() for p in params]
         return squared_gradients(batch, self.num_samples, params, self._model)

@@ -15,8 +15,8 @@ from sam_peers.contestants import Contestant, Options, Passes, Recipe, Stepper, 
 BASES: Final[Mapping[str, Options]] = MappingProxyType(
     {"SGD": {"lr": 1e-3, "momentum": 0.9}, "AdamW": {"lr": 1e-5}}  # small: thousands of steps, few gradients
 )
-#: Samples in a batch of the whole step: what a job has by default.
-BATCH: Final = 128
+#: Samples in a batch of the whole step: so many that two bare passes come near 2.0, as where the targets were set.
+BATCH: Final = 256
 #: A run so long that no mask is renewed in it after the first step.
 FAR: Final = 10**6
 

@@ -31,7 +31,7 @@ def whole_step(setting: Setting) -> list[Row]:
             f"{c.library}|{c.entry.label}": whole_turn(setting, model_name, making(setting, c), steps=c.entry.period)
             for c in present
         }
-        measured = timing.beside(yardstick, {**bare, **own}, setting.clock, rounds=setting.rounds(80))
+        measured = timing.beside(yardstick, {**bare, **own}, setting.clock, rounds=setting.rounds(40))
         costs = {name: timing.spread(of) for name, of in measured.items()}
         floor = {kind: costs[kind].median for kind in BARE}
         rows.append(whole_row(model_name, "two bare passes", "torch", costs["two"], floor["two"]))
