@@ -344,6 +344,13 @@ class SamOptimizer(Optimizer, ABC):
         """The parameters that have a gradient (or whatever else is asked for), it, and their ρ at this step."""
         return blocks_of(self.param_groups, [self._radius(group) for group in self.param_groups], values)
 
+    def _final_blocks(self) -> list[Block]:
+        """The same for a variant that writes to the gradients: one that is a number expanded becomes a tensor."""
+        for p in self._parameters():
+            if p.grad is not None and 0 in p.grad.stride():
+                p.grad = p.grad.clone()
+        return self._blocks()
+
     @contextmanager
     def _perturbed(self, shifts: Sequence[Shift], start: RandomState) -> Iterator[None]:
         """Inside: w + ε, and random numbers from `start` on. Afterwards: w and the buffers as they were."""

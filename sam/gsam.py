@@ -88,7 +88,7 @@ class GSAM(SamOptimizer):
             return along_gradient(blocks)
 
         yield from self._two_passes(perturbation)
-        blocks = self._blocks()
+        blocks = self._final_blocks()
         g = [parallel_to(block.w, clean) for block in blocks]
         _ranks.average_(g)
         subtract_orthogonal_(self.alpha, g, of=[block.g for block in blocks])

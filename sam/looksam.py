@@ -116,7 +116,7 @@ class LookSAM(SamOptimizer):
 
     def _cheap_step(self) -> Passes:
         yield FINAL
-        blocks = self._blocks()
+        blocks = self._final_blocks()
         norm = _foreach.total_norm(gradients(blocks), 2)
         direction = self._memory.tensors("direction")
         for block in blocks:

@@ -19,7 +19,7 @@ from tests.sam.loops import (
     on_batch,
     train,
 )
-from tests.sam.problems import FORWARDS, PASSES, batch, copies, make, net, same_bits, smooth_net
+from tests.sam.problems import FORWARDS, PASSES, Value, batch, build, copies, make, net, same_bits, smooth_net
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,39 @@ def test_the_error_survives_a_process_boundary() -> None:
     error = pickle.loads(pickle.dumps(sam.NonFiniteGradient("final", steps=3)))
 
     assert (error.which, error.steps) == ("final", 3)
+
+
+@every_variant
+def test_weights_that_were_given_another_shape_are_copied_anew(name: str) -> None:
+    w = torch.nn.Parameter(torch.ones(5, 3))
+    optimizer = build(name, [w])
+    optimizer.step_on(Value(lambda: w.square().sum()))
+
+    w.data, w.grad = torch.ones(1, 3), None
+    optimizer.base_optimizer.state.clear()
+    if name in {"ssam-f", "ssam-d", "friendly"}:  # what they remember has the old shape
+        optimizer.load_state_dict(optimizer.base_optimizer.state_dict())
+    optimizer.step_on(Value(lambda: w.square().sum()))
+
+    assert not optimizer.is_perturbed
+    assert bool((w < 1).all())
+
+
+@every_closure_variant
+def test_a_bad_clean_gradient_of_a_hand_written_loop_is_told_where_a_device_is_not_waited_for(name: str) -> None:
+    """As on a GPU, whose flag is a tensor: it has to outlive `first_step`."""
+    model = smooth_net()
+    optimizer = make(name, model, weight_decay=0.0)
+    samples = batch(model)
+    before = copies(model)
+
+    samples.loss().backward()
+    optimizer.first_step()
+    optimizer._gate._flags.append(torch.tensor(False))  # only another device leaves one
+    optimizer.zero_grad()
+    samples.loss().backward()
+    optimizer.second_step()
+
+    with pytest.raises(sam.NonFiniteGradient):
+        optimizer.raise_if_nonfinite()
+    assert same_bits(before, copies(model))

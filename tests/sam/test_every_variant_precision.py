@@ -321,3 +321,60 @@ def test_scaler_step_without_a_closure_is_the_base_optimizers_where_one_pass_is_
         scaler.update()
 
     assert same_bits(copies(ours), copies(theirs))
+
+
+@every_closure_variant
+def test_a_gradient_that_is_one_number_expanded_is_taken(name: str) -> None:
+    w = nn.Parameter(torch.ones(3))
+    optimizer = build(name, [w])
+
+    def closure() -> Tensor:
+        loss = w.sum()
+        (w.grad,) = torch.autograd.grad(loss, w)
+        return loss.detach()
+
+    optimizer.step(closure)
+
+    torch.testing.assert_close(w.detach(), torch.full((3,), 0.9))
+
+
+@every_closure_variant
+def test_gradients_may_lie_in_memory_that_every_pass_uses_again(name: str) -> None:
+    """As data parallelism's buckets do."""
+    ours, theirs = smooth_net(), smooth_net()
+    optimizer = make(name, ours, k=2) if name == "looksam" else make(name, ours)
+    buckets = {p: torch.empty_like(p) for p in ours.parameters()}
+
+    for i in range(4):
+        samples = batch(ours, seed=i)
+
+        def closure(samples: Samples = samples) -> Tensor:
+            loss = samples.loss()
+            for p, g in zip(buckets, torch.autograd.grad(loss, list(buckets)), strict=True):
+                p.grad = buckets[p].copy_(g)
+            return loss
+
+        optimizer.step(closure)
+    train(name, theirs, by_closure, steps=4, **({"k": 2} if name == "looksam" else {}))
+
+    assert same_bits(copies(ours), copies(theirs))
+
+
+@every_variant
+def test_an_autocast_around_the_step_serves_no_weights_of_before(name: str) -> None:
+    """Autocast keeps what it has converted until it ends; the weights move meanwhile."""
+    outside, inside = smooth_net(), smooth_net()
+
+    def forward(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return outside(x)
+
+    rho = {} if name == "none" else {"rho": 2.0}
+    steps, optimizer = make(name, outside, **rho), make(name, inside, **rho)
+    for i in range(3):
+        on_batch(steps, batch(forward, seed=i))
+        with torch.autocast("cpu", torch.bfloat16):
+            on_batch(optimizer, batch(inside, seed=i))
+
+    for a, b in zip(outside.parameters(), inside.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=3e-3)

@@ -175,3 +175,29 @@ def test_the_base_sees_weights_that_are_exactly_restored(name: str) -> None:
         on_batch(optimizer, batch(model, seed=i))
 
     assert same_bits(before, copies(model))
+
+
+@every_variant
+def test_a_checkpoint_of_the_base_optimizer_leaves_every_groups_own_options(name: str) -> None:
+    if name == "none":
+        pytest.skip("it has no options")
+    model = smooth_net()
+    groups = [{"params": [p], "rho": rho} for p, rho in zip(model.parameters(), (0.3, 0.0, 0.1, 0.2), strict=True)]
+    groups[0]["rho"] = {"schedule": "lr", "value": 0.3}
+    plain = torch.optim.SGD([{"params": [p]} for p in model.parameters()], lr=0.1, momentum=0.9)
+    optimizer = build(name, groups, momentum=0.9)
+
+    optimizer.load_state_dict(plain.state_dict())
+    optimizer.step_on(batch(model))
+
+    assert [group["rho"] for group in optimizer.param_groups] == [{"schedule": "lr", "value": 0.3}, 0.0, 0.1, 0.2]
+
+
+def test_groups_do_not_share_one_schedule() -> None:
+    a, b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    schedule = {"schedule": "lr", "value": 0.1}
+    optimizer = sam.build("sam", [{"params": [a]}, {"params": [b]}], torch.optim.SGD, lr=0.1, rho=schedule)
+
+    optimizer.param_groups[0]["rho"]["value"] = 9.0
+
+    assert optimizer.param_groups[1]["rho"] == optimizer.defaults["rho"] == {"schedule": "lr", "value": 0.1}

@@ -110,6 +110,16 @@ def test_on_a_device_that_is_not_waited_for_memory_is_kept_by_the_flag(taken: bo
         torch.testing.assert_close(tensor, torch.tensor(numbers), equal_nan=True)
 
 
+def test_what_is_good_whatever_the_step_was_is_kept_regardless_of_the_flag() -> None:
+    w, mask = nn.Parameter(torch.zeros(2)), torch.tensor([1.0, 0.0])
+    memory = Memory()
+
+    memory.write("mask", {w: mask}, regardless=True)
+    memory.commit(torch.tensor(False))
+
+    assert torch.equal(memory.tensors("mask")[w], torch.tensor([1.0, 0.0]))
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_the_gate_keeps_every_bit_or_none(dtype: torch.dtype) -> None:
     numbers = torch.tensor([1.5, -0.0, float("nan"), float("inf"), -2e-7], dtype=dtype)

@@ -140,3 +140,14 @@ def test_the_average_is_part_of_the_state() -> None:
 def test_an_impossible_option_is_refused_at_once(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         sam.build("friendly", zeros(2), torch.optim.SGD, **{**SGD, **options})
+
+
+def test_a_parameter_without_a_gradient_in_one_step_keeps_its_average() -> None:
+    a, b = zeros(1), zeros(1)
+    params = [*a, *b]
+    optimizer = sam.build("friendly", params, torch.optim.SGD, lr=0.0)
+    for used in (2, 1):
+        g = [torch.ones(1).double() for _ in range(used)]
+        optimizer.step(lambda g=g: [setattr(p, "grad", t.clone()) for p, t in zip(params, g, strict=False)] and 0.0)
+
+    assert set(optimizer.state_dict()["memory"]["average"]) == {0, 1}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import sam
 from tests.sam.loops import every_variant
-from tests.sam.problems import build
+from tests.sam.problems import Value, build
 
 #: Copies of w kept from step to step (the exact restore, averages, directions, masks), and those in the last pass of a
 #: step, where its own gradient is not there yet.
@@ -78,6 +78,20 @@ def test_memory_beside_the_base_optimizer_is_what_the_variants_file_says(name: s
     beside_w_and_momentum = others + 2
     assert copies_alive() - beside_w_and_momentum == pytest.approx(KEPT[name])
     assert batch.seen[-1] - beside_w_and_momentum == pytest.approx(IN_THE_LAST_PASS[name])
+
+
+@pytest.mark.parametrize("name", ["ssam-f", "ssam-d"])
+def test_a_mask_of_weights_in_channels_last_is_one_copy(name: str) -> None:
+    gc.collect()
+    w = nn.Parameter(torch.ones(10, 10, 5, 2).to(memory_format=torch.channels_last))
+    bias = nn.Parameter(torch.ones(SIZE))
+    optimizer = build(name, [w, bias])
+    before = copies_alive()
+
+    optimizer.step_on(Value(lambda: w.square().sum() + bias.square().sum()))
+    optimizer.zero_grad()
+
+    assert copies_alive() - before == pytest.approx(2 * 2)  # the exact restore and the mask, of two parameters
 
 
 def test_every_variant_states_its_memory() -> None:

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 import sam
-from tests.sam.problems import PASSES, Value, batch, build, copies, net, same_bits
+from tests.sam.problems import PASSES, Value, batch, build, copies, net, same_bits, smooth_net
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 every_variant = pytest.mark.parametrize("name", list(sam.VARIANTS))
 
 
-@every_variant
-@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, math.inf])
-def test_a_step_never_waits_for_the_device(name: str, p: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"), [(name, {}) for name in sam.VARIANTS] + [("sam", {"p": p}) for p in (1.0, 1.5, math.inf)]
+)
+def test_a_step_never_waits_for_the_device(name: str, options: dict[str, float]) -> None:
     model = net().cuda()
-    options = {"p": p} if name == "sam" else {}
     optimizer = build(name, model.parameters(), model=model, **options)
     host = batch(model)
     cross_entropy = partial(nn.functional.cross_entropy, reduction="none")
@@ -52,3 +52,18 @@ def test_a_bad_gradient_moves_nothing_and_is_told_when_asked(name: str, bad_pass
     with pytest.raises(sam.NonFiniteGradient, match="it was kept from the weights"):
         optimizer.raise_if_nonfinite()
     assert optimizer.raise_if_nonfinite() is None
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@every_variant
+def test_half_precision_parameters_train(name: str, dtype: torch.dtype) -> None:
+    model = smooth_net().to("cuda", dtype)
+    host = batch(model)
+    cross_entropy = partial(nn.functional.cross_entropy, reduction="none")
+    samples = sam.Minibatch(model, host.x.to("cuda", dtype), host.y.cuda(), cross_entropy, labels=host.y)
+    optimizer = build(name, model.parameters(), model=model)
+
+    losses = [optimizer.step_on(samples).item() for _ in range(10)]
+
+    optimizer.raise_if_nonfinite()
+    assert losses[-1] < losses[0]

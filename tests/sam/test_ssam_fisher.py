@@ -2,7 +2,9 @@
 
 import copy
 import itertools
+import math
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -381,3 +383,30 @@ def test_an_impossible_option_is_refused_at_once(options: dict[str, float]) -> N
 
     with pytest.raises(ValueError, match=rf"^{name} must .*, got {re.escape(str(value))}$"):
         sam.build("ssam-f", zeros(2), torch.optim.SGD, lr=0.1, **options)
+
+
+def test_the_squared_gradient_of_double_weights_is_taken_in_double() -> None:
+    for numbers in ([1.0, 1.0 + 1e-12], [1e-25, 2e-25]):
+        gradient = torch.tensor(numbers, dtype=torch.float64)
+        params = [nn.Parameter(torch.zeros(2).double())]
+        optimizer = sam.build("ssam-f", params, torch.optim.SGD, lr=0.0, sparsity=0.5)
+
+        assert mask_of(optimizer, [gradient])[0].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_gradient_that_is_not_finite_where_the_mask_is_due_is_told_or_skipped(scaled: bool) -> None:
+    model = nn.Linear(4, 3)
+    optimizer = sam.build("ssam-f", model.parameters(), torch.optim.SGD, lr=0.1, model=model)
+    before = [p.detach().clone() for p in model.parameters()]
+    x, y = torch.full((8, 4), math.nan), torch.zeros(8, dtype=torch.int64)
+    minibatch = sam.Minibatch(model, x, y, partial(nn.functional.cross_entropy, reduction="none"))
+
+    if scaled:
+        optimizer.step_on(minibatch, scaler=torch.amp.GradScaler("cpu"))
+    else:
+        with pytest.raises(sam.NonFiniteGradient):
+            optimizer.step_on(minibatch)
+
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert optimizer.state_dict()["memory"] == {}
