@@ -7,6 +7,7 @@ from typing import Self
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
+from sam import _ranks
 from sam._passes import Passes
 from sam._replay import Buffers
 
@@ -47,4 +48,6 @@ class ByHand:
         if more:
             return cls(passes, None, scaler)
         gradients = [(p, g.clone()) for p in parameters if (g := p.grad) is not None]
+        # The loop may have kept them on their rank, not knowing that the step would take no other pass.
+        _ranks.average_([[g] for _, g in gradients])
         return cls(passes, Kept(gradients, buffers.copy()), scaler)

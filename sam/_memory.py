@@ -63,15 +63,19 @@ class Memory:
         }
 
     def load_state_dict(self, state: Mapping[str, Any], parameters: Iterable[Tensor]) -> None:
-        """Take over copies, each on its parameter's device."""
-        at = list(parameters)
+        """Take over copies, each on its parameter's device. ValueError for a tensor that fits no parameter."""
+        at = dict(enumerate(parameters))
+        kept = {name: value if isinstance(value, int) else _fitting(name, value, at) for name, value in state.items()}
         self._written.clear()
-        self._kept = {
-            name: value
-            if isinstance(value, int)
-            else {at[i]: t.detach().clone().to(at[i].device) for i, t in value.items()}
-            for name, value in state.items()
-        }
+        self._kept = kept
+
+
+def _fitting(name: str, saved: Mapping[int, Tensor], parameters: Mapping[int, Tensor]) -> PerParameter:
+    for i, t in saved.items():
+        if i not in parameters or parameters[i].shape != t.shape:
+            there = f"it has shape {list(parameters[i].shape)}" if i in parameters else "there is none"
+            raise ValueError(f"memory has a {name} of shape {list(t.shape)} for parameter {i}; {there}")
+    return {parameters[i]: t.detach().clone().to(parameters[i].device) for i, t in saved.items()}
 
 
 def parallel_to(params: Iterable[Tensor], values: Mapping[Tensor, Tensor]) -> list[Tensor]:

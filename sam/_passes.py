@@ -46,9 +46,21 @@ class MeanLoss:
     scaler: GradScaler | None
 
     def __call__(self) -> Tensor:
-        loss = self.batch.losses().mean()
+        loss = losses_of(self.batch).mean()
         backward(loss, self.scaler)
         return loss.detach()
+
+
+def losses_of(batch: Batch, part: Tensor | None = None) -> Tensor:
+    """The losses of a batch's samples, or of a part. ValueError where they are not one for each."""
+    losses = batch.losses(part)
+    wanted = len(batch) if part is None else len(part)
+    if losses.shape != (wanted,):
+        raise ValueError(
+            f"losses must return one loss for each of {wanted} samples, shape [{wanted}], got {list(losses.shape)}; "
+            'torch\'s losses do with reduction="none"'
+        )
+    return losses
 
 
 def backward(loss: Tensor, scaler: GradScaler | None) -> None:

@@ -9,10 +9,10 @@ t to go on exactly.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
-from typing import Any, Final, Literal, NoReturn, Required, Self, TypeAlias, TypedDict, TypeGuard
+from numbers import Integral, Real
+from typing import Any, Final, Literal, NoReturn, Required, Self, TypeAlias, TypedDict, TypeGuard, cast
 
 from sam.batch import Batch
 
@@ -30,8 +30,8 @@ class RhoSchedule(TypedDict, total=False):
     lr                end + (value - end) · lr / peak lr: follows the learning rate
 
     The peak is the group's `max_lr` or `initial_lr`, as torch's schedulers leave them there; without a scheduler it is
-    the lr the group was made with. (CyclicLR leaves its lowest lr there, so ρ rises above value with it.) The end is 0
-    where it is not given.
+    the lr the group was made with. ρ never exceeds value, also where a scheduler goes above that lr (CyclicLR, which
+    leaves its lowest there). The end is 0 where it is not given.
     """
 
     schedule: Required[Literal["constant", "linear", "cosine", "lr"]]
@@ -59,6 +59,31 @@ class Plan:
     class_counts: tuple[int, ...] | None = None
     samples: Callable[[int, int], Batch] | None = None
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        steps: int | None,
+        steps_per_epoch: int | None,
+        seed: int,
+        class_counts: Sequence[int] | None,
+        samples: Callable[[int, int], Batch] | None,
+    ) -> Self:
+        """Read what was told. ValueError names the part that cannot be."""
+        if class_counts is not None:
+            if isinstance(class_counts, Mapping | str) or not isinstance(class_counts, Iterable):
+                _refuse("class_counts", "a sequence of integers, one for each class", class_counts)
+            class_counts = tuple(read_count("class_counts", count, least=0) for count in class_counts)
+        if samples is not None and not callable(samples):
+            _refuse("samples", "a function of a number of samples and a step", samples)
+        return cls(
+            steps=None if steps is None else read_count("steps", steps),
+            steps_per_epoch=None if steps_per_epoch is None else read_count("steps_per_epoch", steps_per_epoch),
+            seed=read_count("seed", seed, least=0),
+            class_counts=class_counts,
+            samples=samples,
+        )
+
     def for_a_copy(self) -> Self:
         """The plan of a copied optimizer. Samples that were given are of the original's model: they are refused."""
         return self if self.samples is None else replace(self, samples=_refuse_samples)
@@ -85,17 +110,17 @@ class Window:
     @classmethod
     def of(cls, active: Active) -> Self:
         """Read the option. ValueError names the part that cannot be."""
+        if not isinstance(active, Mapping):
+            _refuse("active", f"an object with {', '.join(ALWAYS)}", active)
         unknown = sorted(set(active) - set(ALWAYS))
         if unknown:
             raise ValueError(f"active has no part {unknown[0]}; it has {', '.join(ALWAYS)}")
-        start, until, every = (active.get(part, default) for part, default in ALWAYS.items())
-        if not (_is_finite(start) and 0 <= start < 1):
-            raise ValueError(f"active.from must be >= 0 and < 1, got {start}")
-        if not (_is_finite(until) and start < until <= 1):
-            raise ValueError(f"active.until must be > active.from ({start}) and <= 1, got {until}")
-        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-            raise ValueError(f"active.every must be an integer >= 1, got {every}")
-        return cls(start, until, every)
+        parts = {**ALWAYS, **active}
+        start = read_fraction("active.from", parts["from"], zero=True, one=False)
+        until = read_fraction("active.until", parts["until"], zero=False, one=True)
+        if until <= start:
+            _refuse("active.until", f"> active.from ({start:g}) and <= 1", until)
+        return cls(start, until, read_count("active.every", parts["every"]))
 
     def holds(self, step: int, plan: Plan) -> bool:
         """Whether the step with this number is inside."""
@@ -110,60 +135,67 @@ class Window:
         return {"from": self.start, "until": self.until, "every": self.every}
 
 
-def check_rho(rho: object) -> None:
-    """Raise ValueError unless it is a finite number >= 0, or a schedule of such numbers."""
+def read_rho(rho: object) -> Rho:
+    """The option as plain numbers. ValueError unless it is a finite number >= 0, or a schedule of such numbers."""
     if not isinstance(rho, Mapping):
-        check_at_least_zero("rho", rho)
-        return
+        return read_number("rho", rho)
     schedule: Mapping[str, object] = rho
-    if schedule.get("schedule") not in _SCHEDULES:
-        _refuse("rho.schedule", f"one of {', '.join(_SCHEDULES)}", schedule.get("schedule"))
-    allowed = {"schedule", "value"} if schedule["schedule"] == "constant" else {"schedule", "value", "end"}
-    unknown = sorted(set(schedule) - allowed)
+    course = schedule.get("schedule")
+    if course not in _SCHEDULES:
+        _refuse("rho.schedule", f"one of {', '.join(_SCHEDULES)}", course)
+    unknown = sorted(set(schedule) - {"schedule", "value"} - ({"end"} if course != "constant" else set()))
     if unknown:
-        raise ValueError(f"rho has no part {unknown[0]} where the schedule is {schedule['schedule']}")
+        raise ValueError(f"rho has no part {unknown[0]} where the schedule is {course}")
     if "value" not in schedule:
         raise ValueError("rho.value is missing")
-    check_at_least_zero("rho.value", schedule["value"])
-    check_at_least_zero("rho.end", schedule.get("end", 0.0))
+    numbers = {part: read_number(f"rho.{part}", v) for part, v in schedule.items() if part != "schedule"}
+    return cast(RhoSchedule, {"schedule": course, **numbers})
 
 
 def radius(group: Mapping[str, Any], step: int, plan: Plan) -> float:
-    """The ρ of a parameter group at a step."""
-    rho = group["rho"]
+    """The ρ of a parameter group at a step. ValueError for one that cannot be: it may be written at any time."""
+    rho = read_rho(group["rho"])
     if not isinstance(rho, Mapping):
         return rho
-    schedule, value, end = rho["schedule"], rho["value"], rho.get("end", 0.0)
-    if schedule == "constant":
+    course, value, end = rho["schedule"], rho["value"], rho.get("end", 0.0)
+    if course == "constant":
         return value
-    if schedule == "lr":
+    if course == "lr":
         peak = next(group[name] for name in ("max_lr", "initial_lr", "peak_lr", "lr") if name in group)
-        return end + (value - end) * float(group["lr"] / peak) if peak else value
-    return end + (value - end) * _COURSES[schedule](plan.fraction(step, "rho.schedule"))
+        # Beyond 1 where a scheduler goes above what it found: CyclicLR, LambdaLR.
+        return end + (value - end) * min(float(group["lr"] / peak), 1.0) if peak else value
+    return end + (value - end) * _COURSES[course](plan.fraction(step, "rho.schedule"))
 
 
-def check_at_least_zero(name: str, value: object) -> None:
-    """Raise ValueError unless the value is a finite number >= 0."""
+def read_number(name: str, value: object) -> float:
+    """As a float. ValueError unless it is a finite number >= 0."""
     if not _is_finite(value):
-        raise ValueError(f"{name} must be a finite number, got {value}")
+        _refuse(name, "a finite number", value)
     if value < 0:
         _refuse(name, ">= 0", value)
+    return float(value)
 
 
-def check_fraction(name: str, value: object, *, zero: bool, one: bool) -> None:
-    """Raise ValueError unless the value lies between 0 and 1; `zero` and `one` say whether they are allowed."""
-    if _is_finite(value):
-        above = value >= 0 if zero else value > 0
-        below = value <= 1 if one else value < 1
-        if above and below:
-            return
-    _refuse(name, f"{'>=' if zero else '>'} 0 and {'<=' if one else '<'} 1", value)
+def read_fraction(name: str, value: object, *, zero: bool, one: bool) -> float:
+    """As a float. ValueError unless it lies between 0 and 1; `zero` and `one` say whether they are allowed."""
+    inside = _is_finite(value) and (value >= 0 if zero else value > 0) and (value <= 1 if one else value < 1)
+    if not inside:
+        _refuse(name, f"{'>=' if zero else '>'} 0 and {'<=' if one else '<'} 1", value)
+    return float(cast(float, value))
 
 
-def check_count(name: str, value: object) -> None:
-    """Raise ValueError unless the value is an integer >= 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        _refuse(name, "an integer >= 1", value)
+def read_count(name: str, value: object, *, least: int = 1) -> int:
+    """As an int. ValueError unless it is an integer, and at least so large."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        _refuse(name, f"an integer >= {least}", value)
+    return int(value)
+
+
+def read_bool(name: str, value: object) -> bool:
+    """ValueError unless it is True or False."""
+    if not isinstance(value, bool):
+        _refuse(name, "True or False", value)
+    return value
 
 
 def _refuse_samples(n: int, step: int) -> Batch:
@@ -174,8 +206,13 @@ def _refuse_samples(n: int, step: int) -> Batch:
 
 
 def _is_finite(value: object) -> TypeGuard[float]:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def _refuse(name: str, accepted: str, value: object) -> NoReturn:
-    raise ValueError(f"{name} must be {accepted}, got {value}")
+    raise ValueError(f"{name} must be {accepted}, got {value!r}")

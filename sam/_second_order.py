@@ -29,7 +29,7 @@ def add_second_order_(blocks: Sequence[Block], graph: Mapping[Tensor, Tensor | N
         for p, z_i in zip(block.w, of_block, strict=True)
     }
     # A gradient that is constant (of a linear loss) has no graph and no part in the Hessian.
-    curved = [(g, z[p].to(g.dtype)) for p, g in graph.items() if g is not None and g.requires_grad]
+    curved = [(g, z[p].to(g.dtype)) for p, g in graph.items() if g is not None and g.requires_grad and p in z]
     if not curved:
         return
     products = torch.autograd.grad(

@@ -39,7 +39,7 @@ from sam._foreach import Scalar
 from sam._gate import Gate
 from sam._memory import Memory, PerParameter
 from sam._passes import CLEAN, FINAL, MeanLoss, Pass, Passes, backward
-from sam._plan import Active, Plan, Window, check_rho, radius
+from sam._plan import Active, Plan, Window, radius, read_count, read_rho
 from sam._replay import Buffers, RandomState
 from sam._scaling import forget_scaler_step, refuse_scaler_step, unscale, unscale_in_scaler_step
 from sam._weights import Block, Shift, Weights, blocks_of, gradient
@@ -83,9 +83,12 @@ class SamOptimizer(Optimizer, ABC):
     ) -> None:
         self._window = Window.of(active)
         self._settings = {**settings, "active": self._window.as_option()}
-        self._options = {name: dict(v) if isinstance(v, Mapping) else v for name, v in options.items()}
         self._rho_0_is_base = rho_0_is_base
-        self._check_all_options(self._options)
+        self._options = self._read_all_options(options)
+        if not callable(base_optimizer):
+            raise ValueError(f"base_optimizer must be an optimizer class, got {base_optimizer!r}")
+        if model is not None and not isinstance(model, nn.Module):
+            raise ValueError(f"model must be a torch module, got {model!r}")
         self.base_optimizer = base_optimizer(params, **base_kwargs)
         _check_base(self.base_optimizer, self._options)
         self.steps_taken = 0
@@ -109,8 +112,10 @@ class SamOptimizer(Optimizer, ABC):
     def _passes(self) -> Passes:
         """The program of a step that is not the base optimizer's. It leaves the final gradient in `.grad`."""
 
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        """Raise ValueError for an option of a parameter group that cannot be; of `rho` the frame sees itself."""
+    def _read_options(self, options: Mapping[str, object]) -> Mapping[str, object]:
+        """The options of a parameter group other than `rho`, as plain values. ValueError for one that cannot be."""
+        del options
+        return {}
 
     # What a caller does.
 
@@ -139,11 +144,10 @@ class SamOptimizer(Optimizer, ABC):
         Raises:
             ValueError: a number that cannot be, or one that the variant cannot work with.
         """
-        for name, value in (("steps", steps), ("steps_per_epoch", steps_per_epoch)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be >= 1, got {value}")
-        counts = None if class_counts is None else tuple(int(count) for count in class_counts)
-        plan = Plan(steps=steps, steps_per_epoch=steps_per_epoch, seed=seed, class_counts=counts, samples=samples)
+        self._refuse_inside_a_step()
+        plan = Plan.of(
+            steps=steps, steps_per_epoch=steps_per_epoch, seed=seed, class_counts=class_counts, samples=samples
+        )
         self._check_plan(plan)
         self._plan = plan
 
@@ -173,6 +177,7 @@ class SamOptimizer(Optimizer, ABC):
         """
         if closure is None and self._by_hand is not None:
             return self._finish_by_hand(self._by_hand)
+        self._refuse_inside_a_step()
         self._gate.open()
         if closure is None:
             return self._step_on_gradients(scaler)
@@ -206,6 +211,8 @@ class SamOptimizer(Optimizer, ABC):
         The trainer's one call, for every variant. Arguments and errors are those of `step`; with a scaler
         the loss is scaled here.
         """
+        if not callable(getattr(batch, "losses", None)):
+            raise TypeError(f"batch must have losses(part), as sam.Minibatch has, got {type(batch).__name__}")
         return self.step(MeanLoss(batch, scaler), scaler=scaler)
 
     @torch.no_grad()
@@ -222,6 +229,7 @@ class SamOptimizer(Optimizer, ABC):
             loss_of(model(x), y).backward()
             optimizer.second_step(zero_grad=True)
         """
+        self._refuse_inside_a_step()
         self._refuse_if_pending()
         self._gate.open()
         self._overflowed = unscale(scaler, self, self._gradients)
@@ -280,29 +288,37 @@ class SamOptimizer(Optimizer, ABC):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, with its own options where it names them, to this optimizer and its base."""
-        options = {**self._options, **param_group}
-        self._check_all_options(options)
-        self._check_group({**self.base_optimizer.defaults, **options})
+        params = param_group["params"]
+        if not isinstance(params, set):  # which torch refuses, having no order
+            param_group["params"] = [params] if isinstance(params, Tensor) else list(params)
+        own = self._read_all_options({**self._options, **param_group})
+        self._refuse_group({**self.base_optimizer.defaults, **param_group, **own})
         if not any(param_group is known for known in self.base_optimizer.param_groups):
             self.base_optimizer.add_param_group(param_group)
-        if "rho" in options:
-            rho = options["rho"]
-            param_group["rho"] = dict(rho) if isinstance(rho, Mapping) else rho
+        param_group.update(own)
+        if "rho" in own:
             param_group.setdefault("peak_lr", float(param_group["lr"]))
         super().add_param_group(param_group)
 
     def state_dict(self) -> StateDict:
-        """The base optimizer's state dict; beside it "memory", what the variant remembers, and "steps_taken"."""
+        """The base optimizer's state dict; beside it "variant", "memory", what it remembers, and "steps_taken"."""
         self._refuse_while_perturbed()
         memory = self._memory.state_dict(self._parameters())
-        return {**super().state_dict(), "memory": memory, "steps_taken": self.steps_taken}
+        own = {"variant": type(self).__name__, "memory": memory, "steps_taken": self.steps_taken}
+        return {**super().state_dict(), **own}
 
     def load_state_dict(self, state_dict: StateDict) -> None:
-        """Load a state dict of this variant, or of its base optimizer alone."""
+        """Load a state dict of this variant, or of its base optimizer alone. ValueError for another variant's."""
+        self._refuse_inside_a_step()
         self.restore()
+        variant, steps = state_dict.get("variant", type(self).__name__), state_dict.get("steps_taken", 0)
+        if variant != type(self).__name__:
+            raise ValueError(f"state_dict must be of {type(self).__name__} or of its base optimizer, got {variant}'s")
+        steps = read_count("steps_taken", steps, least=0)
+        memory = Memory()
+        memory.load_state_dict(state_dict.get("memory", {}), self._parameters())
         super().load_state_dict({**state_dict, "param_groups": self._with_own_options(state_dict["param_groups"])})
-        self._memory.load_state_dict(state_dict.get("memory", {}), self._parameters())
-        self.steps_taken = state_dict.get("steps_taken", 0)
+        self._memory, self.steps_taken = memory, steps
 
     def _with_own_options(self, saved: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Saved groups, with the present options of ours where they have none: those of a base optimizer alone."""
@@ -423,10 +439,9 @@ class SamOptimizer(Optimizer, ABC):
 
     # The frame.
 
-    def _check_all_options(self, options: Mapping[str, object]) -> None:
-        if "rho" in options:
-            check_rho(options["rho"])
-        self._check_options(options)
+    def _read_all_options(self, options: Mapping[str, object]) -> dict[str, object]:
+        rho = {"rho": read_rho(options["rho"])} if "rho" in options else {}
+        return {**rho, **self._read_options(options)}
 
     def _program(self) -> Passes:
         self._memory.forget_written()
@@ -471,7 +486,7 @@ class SamOptimizer(Optimizer, ABC):
                 if self.is_perturbed or next(passes, None) is not None:
                     forget_scaler_step(self)
                     raise RuntimeError(
-                        f"{type(self).__name__} needs a second pass: give step a closure, or use first_step and "
+                        f"{type(self).__name__} needs another pass: give step a closure, or use first_step and "
                         "second_step"
                     )
             finally:
@@ -496,6 +511,21 @@ class SamOptimizer(Optimizer, ABC):
     def _refuse_while_perturbed(self) -> None:
         if self._by_hand is not None or self.is_perturbed:
             raise RuntimeError("a step is under way; save or copy after second_step, or call restore first")
+
+    def _refuse_inside_a_step(self) -> None:
+        if self._pass is not None:
+            raise RuntimeError("a step is under way: a closure cannot begin another, nor load or plan")
+
+    def _refuse_group(self, group: Mapping[str, Any]) -> None:
+        for name in self._settings:
+            if name in group and name not in self.base_optimizer.defaults:
+                raise ValueError(f"{name} is one for the whole optimizer, and cannot be an option of a group")
+        if "rho" in group and group.get("maximize"):
+            raise ValueError("maximize must be False: what is perturbed to its worst is a loss that is minimised")
+        tensors = [p[1] if isinstance(p, tuple) else p for p in group["params"]]
+        if "rho" in group and any(isinstance(p, Tensor) and p.is_complex() for p in tensors):
+            raise ValueError("params must be real; give complex ones as real views (torch.view_as_real)")
+        self._check_group(group)
 
     def _refuse_if_pending(self) -> None:
         if self._by_hand is not None:

@@ -25,8 +25,8 @@ from torch.optim.optimizer import ParamsT
 from sam._ascent import ascent, gradients
 from sam._foreach import Scalar
 from sam._masks import generator_of, unflatten
-from sam._passes import Pass, Passes
-from sam._plan import ALWAYS, Active, Rho, check_fraction
+from sam._passes import Pass, Passes, losses_of
+from sam._plan import ALWAYS, Active, Rho, read_fraction
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -68,8 +68,8 @@ class ESAM(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        check_fraction("beta", beta, zero=False, one=True)
-        check_fraction("gamma", gamma, zero=False, one=True)
+        beta = read_fraction("beta", beta, zero=False, one=True)
+        gamma = read_fraction("gamma", gamma, zero=False, one=True)
         self.beta = beta
         self.gamma = gamma
         super().__init__(
@@ -88,7 +88,7 @@ class ESAM(SamOptimizer):
         before: list[Tensor] = []
 
         def clean() -> Tensor:
-            losses = batch.losses()
+            losses = losses_of(batch)
             self._backward(losses.mean())
             before.append(losses.detach())
             return losses.detach().mean()
@@ -97,10 +97,10 @@ class ESAM(SamOptimizer):
             part = None
             if self.gamma < 1:
                 with torch.no_grad():
-                    rise = batch.losses() - before[0]
+                    rise = losses_of(batch) - before[0]
                 part = rise.topk(max(1, math.floor(self.gamma * len(rise) + 0.5))).indices
                 start.replay()
-            loss = batch.losses(part).mean()
+            loss = losses_of(batch, part).mean()
             self._backward(loss)
             return loss.detach()
 
@@ -114,7 +114,9 @@ class ESAM(SamOptimizer):
         params = [p for block in blocks for p in block.w]
         generator = generator_of(self._plan.seed, self.steps_taken, params[0].device)
         # Three times as quick as bernoulli_: one uniform number a coordinate, in float32 whatever the weights are.
-        drawn = torch.rand(sum(p.numel() for p in params), device=generator.device, generator=generator)
+        drawn = torch.rand(
+            sum(p.numel() for p in params), device=generator.device, dtype=torch.float32, generator=generator
+        )
         chosen = dict(zip(params, unflatten(drawn.lt_(self.beta), params), strict=True))
         blocks = [replace(block, rho=block.rho / self.beta) for block in blocks]
         return ascent(blocks, gradients(blocks), [[chosen[p] for p in block.w] for block in blocks])

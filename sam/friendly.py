@@ -21,7 +21,7 @@ from sam._ascent import ascent, gradients
 from sam._foreach import Scalar
 from sam._memory import PerParameter
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_fraction
+from sam._plan import ALWAYS, Active, Rho, read_fraction, read_number
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -62,8 +62,8 @@ class FriendlySAM(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        check_at_least_zero("sigma", sigma)
-        check_fraction("lmbda", lmbda, zero=True, one=False)
+        sigma = read_number("sigma", sigma)
+        lmbda = read_fraction("lmbda", lmbda, zero=True, one=False)
         self.sigma = sigma
         self.lmbda = lmbda
         super().__init__(
@@ -84,7 +84,9 @@ class FriendlySAM(SamOptimizer):
         averages: PerParameter = {**known}  # a parameter without a gradient in this step keeps what it has
         directions: list[list[Tensor]] = []
         for block, g in zip(blocks, gradients(blocks), strict=True):
-            m = _foreach.lerp([known.get(p, g_i) for p, g_i in zip(block.w, g, strict=True)], g, 1 - self.lmbda)
+            # To its type: a model may have been converted since.
+            before = [known[p].to(g_i.dtype) if p in known else g_i for p, g_i in zip(block.w, g, strict=True)]
+            m = _foreach.lerp(before, g, 1 - self.lmbda)
             averages.update(zip(block.w, m, strict=True))
             d = _foreach.plus_scaled(g, m, -self.sigma) if known and self.sigma else g
             # A parameter's own first step has no history to take out.

@@ -24,7 +24,7 @@ from sam._ascent import along_gradient, safe_quotient
 from sam._foreach import Scalar
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Rho, RhoSchedule, check_at_least_zero
+from sam._plan import ALWAYS, Active, Rho, RhoSchedule, read_number
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -65,7 +65,7 @@ class GSAM(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        check_at_least_zero("alpha", alpha)
+        alpha = read_number("alpha", alpha)
         self.alpha = alpha
         super().__init__(
             params,

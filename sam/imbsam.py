@@ -23,8 +23,8 @@ from torch.optim.optimizer import ParamsT
 from sam import _ranks
 from sam._ascent import along_gradient
 from sam._memory import PerParameter
-from sam._passes import FINAL, Pass, Passes
-from sam._plan import ALWAYS, Active, Plan, Rho, check_at_least_zero
+from sam._passes import FINAL, Pass, Passes, losses_of
+from sam._plan import ALWAYS, Active, Plan, Rho, read_number
 from sam.base import BaseOptimizer, SamOptimizer
 
 
@@ -66,9 +66,9 @@ class ImbSAM(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        if not tail_below > 0:
-            raise ValueError(f"tail_below must be > 0, got {tail_below}")
-        check_at_least_zero("tail_weight", tail_weight)
+        if not read_number("tail_below", tail_below):
+            raise ValueError(f"tail_below must be > 0, got {tail_below!r}")
+        tail_weight = read_number("tail_weight", tail_weight)
         self.tail_below = tail_below
         self.tail_weight = tail_weight
         self._is_tail: Tensor | None = None
@@ -94,6 +94,11 @@ class ImbSAM(SamOptimizer):
             raise RuntimeError("ImbSAM needs the classes' sizes: call plan(class_counts=...) before the first step")
         if labels is None:
             raise TypeError("ImbSAM needs the class of each sample: the batch has no labels")
+        if labels.shape != (len(batch),) or labels.dtype != torch.int64 or not labels.is_cpu:
+            raise ValueError(
+                f"labels must be int64 [{len(batch)}] on the CPU, got {labels.dtype} {list(labels.shape)} "
+                f"on {labels.device}"
+            )
         for label in (labels.min(), labels.max()) if len(labels) else ():
             if not 0 <= label < len(self._is_tail):
                 raise ValueError(f"class_counts has {len(self._is_tail)} classes, got a sample of class {int(label)}")
@@ -108,7 +113,7 @@ class ImbSAM(SamOptimizer):
             return self.tail_weight * losses[tail].sum() / len(losses)
 
         def weighted() -> Tensor:
-            losses = batch.losses()
+            losses = losses_of(batch)
             self._backward(losses[head].sum() / len(losses) + tail_loss(losses))
             return losses.detach().mean()
 
@@ -119,13 +124,13 @@ class ImbSAM(SamOptimizer):
         g_head: PerParameter = {}
 
         def clean() -> Tensor:
-            losses = batch.losses()
+            losses = losses_of(batch)
             # The graph of a compiled model can be sent backward a single time: then the forward is made again.
             buffers = self._buffers.copy() if self._model_is_compiled else None
             g_t = self._gradient_of(tail_loss(losses), params, retain_graph=buffers is None)
             if buffers is not None:
                 start.replay()
-                losses = batch.losses()
+                losses = losses_of(batch)
             g_head.update(self._gradient_of(losses[head].sum() / len(losses), params))
             if buffers is not None:
                 self._buffers.put_back(buffers)
@@ -134,7 +139,7 @@ class ImbSAM(SamOptimizer):
             return losses.detach().mean()
 
         def perturbed() -> Tensor:
-            loss = tail_loss(batch.losses())
+            loss = tail_loss(losses_of(batch))
             self._backward(loss)
             for p, g in g_head.items():
                 p.grad = g if p.grad is None else p.grad.add_(g)
@@ -163,7 +168,7 @@ def tail_classes(class_counts: tuple[int, ...], tail_below: float) -> Tensor:
     """Which classes are tail, bool [classes]. ValueError where none of them has a sample."""
     if not class_counts:
         raise ValueError("class_counts must have an entry for each class, got none")
-    counts = torch.tensor(class_counts, dtype=torch.float64)
+    counts = torch.tensor(class_counts, dtype=torch.float64, device="cpu")
     threshold = counts.quantile(tail_below) if tail_below < 1 else tail_below
     is_tail = counts < threshold
     if not (is_tail & (counts > 0)).any():

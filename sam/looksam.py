@@ -29,7 +29,7 @@ from sam._ascent import along_gradient, gradients, safe_quotient
 from sam._foreach import Scalar
 from sam._memory import PerParameter, parallel_to
 from sam._passes import FINAL, Passes
-from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count
+from sam._plan import ALWAYS, Active, Rho, read_count, read_number
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -70,8 +70,8 @@ class LookSAM(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        check_at_least_zero("alpha", alpha)
-        check_count("k", k)
+        alpha = read_number("alpha", alpha)
+        k = read_count("k", k)
         self.alpha = alpha
         self.k = k
         super().__init__(

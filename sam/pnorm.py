@@ -26,6 +26,7 @@ second-order term costs one backward through the gradient's graph, which is kept
 
 from collections.abc import Mapping
 from functools import partial
+from numbers import Real
 from typing import final
 
 import torch
@@ -34,8 +35,8 @@ from torch.optim.optimizer import ParamsT
 
 from sam import _foreach
 from sam._foreach import Scalar
-from sam._passes import FINAL, Pass, Passes
-from sam._plan import ALWAYS, Active, Rho, check_at_least_zero, check_count
+from sam._passes import FINAL, Pass, Passes, losses_of
+from sam._plan import ALWAYS, Active, Rho, read_bool, read_count, read_number
 from sam._pnorm import perturbation
 from sam._second_order import add_second_order_
 from sam._weights import Block, Shift
@@ -90,12 +91,13 @@ class SAM(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        if not p >= 1:
-            raise ValueError(f"p must be >= 1, got {p}")
+        if not isinstance(p, Real) or isinstance(p, bool) or not p >= 1:
+            raise ValueError(f"p must be >= 1, got {p!r}")
+        second_order = read_bool("second_order", second_order)
         if second_order and p != 2:
             raise ValueError(f"p must be 2 with second_order, got {p}")
         if shard_size is not None:
-            check_count("shard_size", shard_size)
+            shard_size = read_count("shard_size", shard_size)
             if second_order:
                 raise ValueError(f"shard_size must be None with second_order, got {shard_size}")
         self.p = float(p)
@@ -113,10 +115,11 @@ class SAM(SamOptimizer):
         if second_order or shard_size is not None:
             self._refuse_wrapped_model("second_order" if second_order else "shard_size")
 
-    def _check_options(self, options: Mapping[str, object]) -> None:
-        check_at_least_zero("eta", options["eta"])
-        if self.second_order and options["adaptive"]:
-            raise ValueError(f"adaptive must be False with second_order, got {options['adaptive']}")
+    def _read_options(self, options: Mapping[str, object]) -> Mapping[str, object]:
+        adaptive = read_bool("adaptive", options["adaptive"])
+        if self.second_order and adaptive:
+            raise ValueError(f"adaptive must be False with second_order, got {adaptive}")
+        return {"adaptive": adaptive, "eta": read_number("eta", options["eta"])}
 
     def _passes(self) -> Passes:
         if self.shard_size is not None:
@@ -135,7 +138,7 @@ class SAM(SamOptimizer):
         reported: list[Tensor] = []
 
         def clean(part: Tensor) -> Tensor:
-            losses = batch.losses(part)
+            losses = losses_of(batch, part)
             losses.mean().backward()
             share = losses.detach().sum() / len(batch)
             # The first pass reports one tensor, to which the others add their share of the batch's loss.
@@ -143,7 +146,7 @@ class SAM(SamOptimizer):
             return reported[0]
 
         def perturbed(part: Tensor) -> Tensor:
-            loss = batch.losses(part).mean()
+            loss = losses_of(batch, part).mean()
             loss.backward()
             return loss.detach()
 
@@ -166,7 +169,7 @@ class SAM(SamOptimizer):
         graph: list[Tensor | None] = []
 
         def clean() -> Tensor:
-            loss = batch.losses().mean()
+            loss = losses_of(batch).mean()
             graph.extend(torch.autograd.grad(loss, params, create_graph=True, allow_unused=True))
             for p, g in zip(params, graph, strict=True):
                 p.grad = None if g is None else g.detach().clone()  # what is found may be one number expanded

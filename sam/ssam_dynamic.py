@@ -29,7 +29,7 @@ from sam._foreach import Scalar
 from sam._masks import drop_fraction, exchanged, flatten, generator_of, is_due, live_count, random, unflatten
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Plan, Rho, check_count, check_fraction
+from sam._plan import ALWAYS, Active, Plan, Rho, read_count, read_fraction
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -73,9 +73,9 @@ class SSAMD(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        check_fraction("sparsity", sparsity, zero=True, one=False)
-        check_fraction("drop_rate", drop_rate, zero=True, one=True)
-        check_count("update_every", update_every)
+        sparsity = read_fraction("sparsity", sparsity, zero=True, one=False)
+        drop_rate = read_fraction("drop_rate", drop_rate, zero=True, one=True)
+        update_every = read_count("update_every", update_every)
         self.sparsity = sparsity
         self.drop_rate = drop_rate
         self.update_every = update_every
@@ -124,8 +124,7 @@ class SSAMD(SamOptimizer):
         _ranks.average_([[magnitude]])
         n = len(vector)
         live = live_count(n, self.sparsity)
-        # They are as many unless parameters came or went; only then is it worth waiting for the device to know.
-        ones = live if mask.keys() == set(params) else int(vector.sum())
+        ones = int(vector.sum())  # waits for the device, once a renewal; they are fewer where parameters came or went
         began = self._plan.epoch(self.steps_taken) * (self._plan.steps_per_epoch or 0)
         exchange = drop_fraction(self.drop_rate, self._plan.fraction(began, "drop_rate"))
         drop = max(min(round(ones * exchange), n - live), ones - live)

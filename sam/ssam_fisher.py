@@ -29,7 +29,7 @@ from sam._foreach import Scalar, computing_type
 from sam._masks import flatten, is_due, live_count, top, unflatten
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
-from sam._plan import ALWAYS, Active, Rho, check_count, check_fraction
+from sam._plan import ALWAYS, Active, Rho, read_count, read_fraction
 from sam._weights import Block, Shift
 from sam.base import BaseOptimizer, SamOptimizer
 
@@ -74,9 +74,9 @@ class SSAMF(SamOptimizer):
         model: nn.Module | None = None,
         **base_kwargs: object,
     ) -> None:
-        check_fraction("sparsity", sparsity, zero=True, one=False)
-        check_count("num_samples", num_samples)
-        check_count("update_every", update_every)
+        sparsity = read_fraction("sparsity", sparsity, zero=True, one=False)
+        num_samples = read_count("num_samples", num_samples)
+        update_every = read_count("update_every", update_every)
         self.sparsity = sparsity
         self.num_samples = num_samples
         self.update_every = update_every

@@ -57,7 +57,7 @@ def test_step_without_a_closure_works_exactly_where_one_pass_is_enough(name: str
     before = copies(model)
 
     if PASSES[name] > 1:
-        with pytest.raises(RuntimeError, match="needs a second pass"):
+        with pytest.raises(RuntimeError, match="needs another pass"):
             active.step()
     assert same_bits(before, copies(model))
     idle.step()

@@ -53,7 +53,7 @@ class VariantUnsuited(EngineError):
         self.variant = variant
         super().__init__(
             f'sam.variant is "{variant}", which cannot train on this dataset: {cause}. '
-            "Give another variant, or a dataset whose classes have other sizes."
+            "Give another variant, another sam.tail_below, or a dataset whose classes differ in size."
         )
 
 

@@ -64,7 +64,9 @@ def test_data_that_a_variant_cannot_train_on_end_the_run_for_good(tmp_path: Path
     assert ended.status == 1
     assert (report.type, report.permanent) == ("variant-unsuited", True)
     assert report.detail.startswith('sam.variant is "imbsam", which cannot train on this dataset: ')
-    assert report.detail.endswith("Give another variant, or a dataset whose classes have other sizes.")
+    assert report.detail.endswith(
+        "Give another variant, another sam.tail_below, or a dataset whose classes differ in size."
+    )
 
 
 def test_the_run_says_what_it_trains_on_what(tmp_path: Path) -> None:
