@@ -21,8 +21,9 @@ from typing import Final, cast
 
 from torch.optim.optimizer import ParamsT
 
+from sam._around import BaseOptimizer
 from sam._plan import Active, Rho, RhoSchedule
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 from sam.batch import Batch, Minibatch
 from sam.errors import NonFiniteGradient
 from sam.esam import ESAM

@@ -21,39 +21,37 @@ Whatever ends the program, an exception in a pass included, ends the `with` and 
 to `self._memory` counts from the end of the step on, if the step was taken.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar, cast, overload
+from typing import TypeAlias, TypeVar, Unpack, cast, overload
 
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import LBFGS, Optimizer
-from torch.optim.optimizer import ParamsT, StateDict
+from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
 
 from sam import _foreach, _ranks
+from sam._around import Around, BaseOptimizer, Said
 from sam._by_hand import ByHand
 from sam._foreach import Scalar
 from sam._gate import Gate
-from sam._memory import Memory, PerParameter
+from sam._memory import PerParameter
 from sam._passes import CLEAN, FINAL, MeanLoss, Pass, Passes, backward
-from sam._plan import Active, Plan, Window, radius, read_count, read_rho
 from sam._replay import Buffers, RandomState
 from sam._scaling import forget_scaler_step, refuse_scaler_step, unscale, unscale_in_scaler_step
 from sam._weights import Block, Shift, Weights, blocks_of, gradient
 from sam.batch import Batch
 
-#: A torch optimizer class, or anything that builds an optimizer from parameters and keywords.
-BaseOptimizer: TypeAlias = Callable[..., Optimizer]
 #: ε from blocks of gradients, and a number that is finite where all of them are.
 Perturbation: TypeAlias = Callable[[list[Block]], tuple[list[Shift], Scalar]]
 #: What the caller's closure returns, a tensor or a number; `step` returns the first one.
 Loss = TypeVar("Loss")
 
 
-class SamOptimizer(Optimizer, ABC):
+class SamOptimizer(Around):
     """A base optimizer whose gradient is taken somewhere else than at w.
 
     `param_groups` and `state` are the base optimizer's own, so schedulers attach here and drive it, and a
@@ -74,26 +72,13 @@ class SamOptimizer(Optimizer, ABC):
         params: ParamsT,
         base_optimizer: BaseOptimizer,
         *,
-        settings: Mapping[str, object],
-        options: Mapping[str, object],
-        active: Active,
-        base_kwargs: Mapping[str, object],
         model: nn.Module | None,
         rho_0_is_base: bool = True,
+        **said: Unpack[Said],
     ) -> None:
-        self._window = Window.of(active)
-        self._settings = {**settings, "active": self._window.as_option()}
-        self._rho_0_is_base = rho_0_is_base
-        self._options = self._read_all_options(options)
-        if not callable(base_optimizer):
-            raise ValueError(f"base_optimizer must be an optimizer class, got {base_optimizer!r}")
         if model is not None and not isinstance(model, nn.Module):
             raise ValueError(f"model must be a torch module, got {model!r}")
-        self.base_optimizer = base_optimizer(params, **base_kwargs)
-        _check_base(self.base_optimizer, self._options)
-        self.steps_taken = 0
-        self._plan = Plan()
-        self._memory = Memory()
+        self._rho_0_is_base = rho_0_is_base
         self._model = model
         self._buffers = Buffers(model)
         self._weights = Weights()
@@ -103,8 +88,7 @@ class SamOptimizer(Optimizer, ABC):
         self._scaler: GradScaler | None = None
         self._pass: Pass | None = None
         self._overflowed = False
-        super().__init__(self.base_optimizer.param_groups, {**self.base_optimizer.defaults, **self._options})
-        self.state = self.base_optimizer.state
+        super().__init__(params, base_optimizer, **said)
 
     # What a variant says.
 
@@ -112,44 +96,7 @@ class SamOptimizer(Optimizer, ABC):
     def _passes(self) -> Passes:
         """The program of a step that is not the base optimizer's. It leaves the final gradient in `.grad`."""
 
-    def _read_options(self, options: Mapping[str, object]) -> Mapping[str, object]:
-        """The options of a parameter group other than `rho`, as plain values. ValueError for one that cannot be."""
-        del options
-        return {}
-
     # What a caller does.
-
-    def plan(
-        self,
-        *,
-        steps: int | None = None,
-        steps_per_epoch: int | None = None,
-        seed: int = 0,
-        class_counts: Sequence[int] | None = None,
-        samples: Callable[[int, int], Batch] | None = None,
-    ) -> None:
-        """Tell what a trainer knows of the run: once, before the first step. Not part of the state.
-
-        Args:
-            steps: optimizer steps of the whole run. Wanted by `active` with a start or an end, by a `rho` that
-                follows the run.
-            steps_per_epoch: optimizer steps of an epoch. Wanted by variants that do something every so many epochs;
-                without it the whole run is one epoch.
-            seed: random masks are functions of this and of the step, the same on every data-parallel rank.
-            class_counts: training samples of each class. Wanted by ImbSAM.
-            samples: called with a number n and the step's number, returns a batch of n training samples to estimate
-                something from. To resume exactly it has to be a function of the two, to run in data parallel the same
-                on every rank. Used by SSAM-F.
-
-        Raises:
-            ValueError: a number that cannot be, or one that the variant cannot work with.
-        """
-        self._refuse_inside_a_step()
-        plan = Plan.of(
-            steps=steps, steps_per_epoch=steps_per_epoch, seed=seed, class_counts=class_counts, samples=samples
-        )
-        self._check_plan(plan)
-        self._plan = plan
 
     @overload
     def step(self, closure: None = None, *, scaler: GradScaler | None = None) -> None: ...
@@ -284,72 +231,6 @@ class SamOptimizer(Optimizer, ABC):
         """
         self._gate.raise_if_bad()
 
-    # What torch's Optimizer does, for two optimizers that are one.
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group, with its own options where it names them, to this optimizer and its base."""
-        params = param_group["params"]
-        if not isinstance(params, set):  # which torch refuses, having no order
-            param_group["params"] = [params] if isinstance(params, Tensor) else list(params)
-        own = self._read_all_options({**self._options, **param_group})
-        self._refuse_group({**self.base_optimizer.defaults, **param_group, **own})
-        if not any(param_group is known for known in self.base_optimizer.param_groups):
-            self.base_optimizer.add_param_group(param_group)
-        param_group.update(own)
-        if "rho" in own:
-            param_group.setdefault("peak_lr", float(param_group["lr"]))
-        super().add_param_group(param_group)
-
-    def state_dict(self) -> StateDict:
-        """The base optimizer's state dict; beside it "variant", "memory", what it remembers, and "steps_taken"."""
-        self._refuse_while_perturbed()
-        memory = self._memory.state_dict(self._parameters())
-        own = {"variant": type(self).__name__, "memory": memory, "steps_taken": self.steps_taken}
-        return {**super().state_dict(), **own}
-
-    def load_state_dict(self, state_dict: StateDict) -> None:
-        """Load a state dict of this variant, or of its base optimizer alone. ValueError for another variant's."""
-        self._refuse_inside_a_step()
-        self.restore()
-        variant, steps = state_dict.get("variant", type(self).__name__), state_dict.get("steps_taken", 0)
-        if variant != type(self).__name__:
-            raise ValueError(f"state_dict must be of {type(self).__name__} or of its base optimizer, got {variant}'s")
-        steps = read_count("steps_taken", steps, least=0)
-        memory = Memory()
-        memory.load_state_dict(state_dict.get("memory", {}), self._parameters())
-        super().load_state_dict({**state_dict, "param_groups": self._with_own_options(state_dict["param_groups"])})
-        self._memory, self.steps_taken = memory, steps
-
-    def _with_own_options(self, saved: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Saved groups, with the present options of ours where they have none: those of a base optimizer alone."""
-        if len(saved) != len(self.param_groups):
-            return saved  # torch tells what is wrong with them
-        own = (*self._options, "peak_lr")
-        return [
-            {**{name: present[name] for name in own if name in present}, **group}
-            for present, group in zip(self.param_groups, saved, strict=True)
-        ]
-
-    def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value}" for name, value in self._settings.items())
-        return f"{type(self).__name__}({settings}) of {self.base_optimizer!r}"
-
-    def __getstate__(self) -> dict[str, Any]:
-        self._refuse_while_perturbed()
-        # Hooks stay behind, as in torch, and so does the `step` a scheduler put in front of ours.
-        return {
-            name: value
-            for name, value in self.__dict__.items()
-            if name != "step" and not name.startswith(("_optimizer_", "_opt_called"))
-        } | {"_plan": self._plan.for_a_copy()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name, value in self._options.items():
-                group.setdefault(name, value)
-        self.base_optimizer.__setstate__({"state": self.state, "param_groups": list(self.param_groups)})
-
     # What a variant calls, beside `self._memory`.
 
     def _random_state(self) -> RandomState:
@@ -419,10 +300,6 @@ class SamOptimizer(Optimizer, ABC):
         """Send a loss of the batch at hand backward, scaled where there is a scaler."""
         backward(loss, self._scaler)
 
-    def _radius(self, group: Mapping[str, Any]) -> float:
-        """The group's ρ at this step."""
-        return radius(group, self.steps_taken, self._plan)
-
     def _clean_gradients(self) -> PerParameter:
         """Copies of the gradients by parameter, to be used after the next pass.
 
@@ -431,17 +308,7 @@ class SamOptimizer(Optimizer, ABC):
         """
         return {p: g.clone() for p in self._parameters() if (g := p.grad) is not None}
 
-    def _check_plan(self, plan: Plan) -> None:
-        """Raise ValueError for a plan that the variant cannot work with."""
-
-    def _check_group(self, group: Mapping[str, Any]) -> None:
-        """Raise ValueError for a parameter group, the base optimizer's options included, that it cannot work with."""
-
     # The frame.
-
-    def _read_all_options(self, options: Mapping[str, object]) -> dict[str, object]:
-        rho = {"rho": read_rho(options["rho"])} if "rho" in options else {}
-        return {**rho, **self._read_options(options)}
 
     def _program(self) -> Passes:
         self._memory.forget_written()
@@ -457,9 +324,6 @@ class SamOptimizer(Optimizer, ABC):
         if not self._rho_0_is_base:
             return False
         return "rho" not in self._options or all(self._radius(group) == 0 for group in self.param_groups)
-
-    def _parameters(self) -> Iterator[Tensor]:
-        return (p for group in self.param_groups for p in group["params"])
 
     def _gradients(self) -> list[list[Tensor]]:
         """What the gradients store, in lists of one device and dtype."""
@@ -516,27 +380,7 @@ class SamOptimizer(Optimizer, ABC):
         if self._pass is not None:
             raise RuntimeError("a step is under way: a closure cannot begin another, nor load or plan")
 
-    def _refuse_group(self, group: Mapping[str, Any]) -> None:
-        for name in self._settings:
-            if name in group and name not in self.base_optimizer.defaults:
-                raise ValueError(f"{name} is one for the whole optimizer, and cannot be an option of a group")
-        if "rho" in group and group.get("maximize"):
-            raise ValueError("maximize must be False: what is perturbed to its worst is a loss that is minimised")
-        tensors = [p[1] if isinstance(p, tuple) else p for p in group["params"]]
-        if "rho" in group and any(isinstance(p, Tensor) and p.is_complex() for p in tensors):
-            raise ValueError("params must be real; give complex ones as real views (torch.view_as_real)")
-        self._check_group(group)
-
     def _refuse_if_pending(self) -> None:
         if self._by_hand is not None:
             self.restore()
             raise RuntimeError("second_step did not follow first_step; the weights have been put back")
-
-
-def _check_base(base: Optimizer, options: Mapping[str, object]) -> None:
-    name = type(base).__name__
-    if isinstance(base, SamOptimizer | LBFGS):
-        raise ValueError(f"base_optimizer must step on the gradients it finds, got {name}")
-    for option in options:
-        if option in base.defaults:
-            raise ValueError(f"base_optimizer must have no option called {option}, got {name}")

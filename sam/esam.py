@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
+from sam._around import BaseOptimizer
 from sam._ascent import ascent, gradients
 from sam._foreach import Scalar
 from sam._masks import generator_of, unflatten
 from sam._passes import Pass, Passes, losses_of
 from sam._plan import ALWAYS, Active, Rho, read_fraction
 from sam._weights import Block, Shift
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 
 @final

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _foreach
+from sam._around import BaseOptimizer
 from sam._ascent import ascent, gradients
 from sam._foreach import Scalar
 from sam._memory import PerParameter
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, read_fraction, read_number
 from sam._weights import Block, Shift
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 
 @final

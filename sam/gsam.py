@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _foreach, _ranks
+from sam._around import BaseOptimizer
 from sam._ascent import along_gradient, safe_quotient
 from sam._foreach import Scalar
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, RhoSchedule, read_number
 from sam._weights import Block, Shift
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 #: The course is the paper's, the radius at the peak SAM's own default. The authors' radii belong to other networks: 0.6
 #: falling to 0.1 to a ViT (https://github.com/google-research/big_vision/blob/136deda7827aa52143905afc0482b79b7438c8f8/

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _ranks
+from sam._around import BaseOptimizer
 from sam._ascent import along_gradient
 from sam._memory import PerParameter
 from sam._passes import FINAL, Pass, Passes, losses_of
 from sam._plan import ALWAYS, Active, Plan, Rho, read_number
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 
 @final

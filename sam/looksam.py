@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _foreach, _ranks
+from sam._around import BaseOptimizer
 from sam._ascent import along_gradient, gradients, safe_quotient
 from sam._foreach import Scalar
 from sam._memory import PerParameter, parallel_to
 from sam._passes import FINAL, Passes
 from sam._plan import ALWAYS, Active, Rho, read_count, read_number
 from sam._weights import Block, Shift
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 #: ‖g_v‖ up to so many rounding errors of ‖g_p‖ is noise, and its direction means nothing.
 _NOISE = 10

@@ -20,10 +20,11 @@ from typing import Any, final
 from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
+from sam._around import BaseOptimizer
 from sam._ascent import along_gradient
 from sam._passes import FINAL, Passes
 from sam._plan import ALWAYS, Active, Rho
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 #: Where torch's optimizers keep a running sum or mean of gradients.
 _MOMENTA = ("momentum_buffer", "exp_avg")

@@ -10,9 +10,10 @@ from typing import final
 from torch import nn
 from torch.optim.optimizer import ParamsT
 
+from sam._around import BaseOptimizer
 from sam._passes import FINAL, Passes
 from sam._plan import ALWAYS
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 
 @final

@@ -34,13 +34,14 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _foreach
+from sam._around import BaseOptimizer
 from sam._foreach import Scalar
 from sam._passes import FINAL, Pass, Passes, losses_of
 from sam._plan import ALWAYS, Active, Rho, read_bool, read_count, read_number
 from sam._pnorm import perturbation
 from sam._second_order import add_second_order_
 from sam._weights import Block, Shift
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 
 @final

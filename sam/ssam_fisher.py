@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from sam import _foreach, _ranks
+from sam._around import BaseOptimizer
 from sam._ascent import along_gradient, ascent, gradients
 from sam._fisher import squared_gradients
 from sam._foreach import Scalar, computing_type
@@ -31,7 +32,7 @@ from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, read_count, read_fraction
 from sam._weights import Block, Shift
-from sam.base import BaseOptimizer, SamOptimizer
+from sam.base import SamOptimizer
 
 
 @final
