@@ -6,12 +6,13 @@ Numbers of ones are exact, ties included. Random choices are functions of a seed
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from sam import _foreach
+from sam._memory import Memory, PerParameter
 
 
 def live_count(n: int, sparsity: float) -> int:
@@ -22,6 +23,26 @@ def live_count(n: int, sparsity: float) -> int:
 def is_due(last_epoch: int | None, epoch: int, every: int) -> bool:
     """Whether a mask last made in one epoch (None: never) is to be made anew in another: every so many epochs."""
     return last_epoch is None or epoch // every > last_epoch // every
+
+
+def kept_or_renewed(
+    memory: Memory,
+    *,
+    epoch: int,
+    every: int,
+    params: list[Tensor],
+    renew: Callable[[PerParameter, list[Tensor]], Tensor],
+) -> PerParameter:
+    """The mask of a step, by parameter: the one in memory, or where it is due the next, which is put there.
+
+    `renew` is given the last mask, empty at first, and the parameters; it returns a mask vector over them.
+    """
+    mask = memory.tensors("mask")
+    if is_due(memory.number("mask_epoch"), epoch, every):
+        mask = dict(zip(params, unflatten(renew(mask, params), params), strict=True))
+        memory.write("mask", mask, regardless=True)
+        memory.write("mask_epoch", epoch)
+    return mask
 
 
 def drop_fraction(drop_rate: float, fraction: float) -> float:

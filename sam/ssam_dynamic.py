@@ -27,7 +27,7 @@ from sam import _ranks
 from sam._around import BaseOptimizer
 from sam._ascent import along_gradient, ascent, gradients
 from sam._foreach import Scalar
-from sam._masks import drop_fraction, exchanged, flatten, generator_of, is_due, live_count, random, unflatten
+from sam._masks import drop_fraction, exchanged, flatten, generator_of, kept_or_renewed, live_count, random
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Plan, Rho, read_count, read_fraction
@@ -98,21 +98,14 @@ class SSAMD(SamOptimizer):
         return self._two_passes(self._perturbation if self.sparsity else along_gradient)
 
     def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
-        mask = self._mask()
+        mask = kept_or_renewed(
+            self._memory,
+            epoch=self._plan.epoch(self.steps_taken),
+            every=self.update_every,
+            params=[p for p in self._parameters() if p.requires_grad],
+            renew=self._renewed,
+        )
         return ascent(blocks, gradients(blocks), [parallel_to(block.w, mask) for block in blocks])
-
-    def _mask(self) -> PerParameter:
-        """The mask of this step, by parameter; renewed where it is due."""
-        epoch = self._plan.epoch(self.steps_taken)
-        mask = self._memory.tensors("mask")
-        if not is_due(self._memory.number("mask_epoch"), epoch, self.update_every):
-            return mask
-        params = [p for p in self._parameters() if p.requires_grad]
-        vector = self._renewed(mask, params) if mask else self._drawn(params)
-        mask = dict(zip(params, unflatten(vector, params), strict=True))
-        self._memory.write("mask", mask, regardless=True)
-        self._memory.write("mask_epoch", epoch)
-        return mask
 
     def _drawn(self, params: list[Tensor]) -> Tensor:
         n = sum(p.numel() for p in params)
@@ -120,6 +113,9 @@ class SSAMD(SamOptimizer):
         return random(n, live_count(n, self.sparsity), generator)
 
     def _renewed(self, mask: PerParameter, params: list[Tensor]) -> Tensor:
+        return self._exchanged(mask, params) if mask else self._drawn(params)
+
+    def _exchanged(self, mask: PerParameter, params: list[Tensor]) -> Tensor:
         vector = flatten(parallel_to(params, mask))
         magnitude = flatten([torch.zeros_like(p) if p.grad is None else p.grad for p in params])
         _ranks.average_([[magnitude]])

@@ -27,7 +27,7 @@ from sam._around import BaseOptimizer
 from sam._ascent import along_gradient, ascent, gradients
 from sam._fisher import squared_gradients
 from sam._foreach import Scalar, computing_type
-from sam._masks import flatten, is_due, live_count, top, unflatten
+from sam._masks import flatten, kept_or_renewed, live_count, top
 from sam._memory import PerParameter, parallel_to
 from sam._passes import Passes
 from sam._plan import ALWAYS, Active, Rho, read_count, read_fraction
@@ -95,23 +95,21 @@ class SSAMF(SamOptimizer):
         return self._two_passes(self._perturbation if self.sparsity else along_gradient)
 
     def _perturbation(self, blocks: list[Block]) -> tuple[list[Shift], Scalar]:
-        mask = self._mask()
+        mask = kept_or_renewed(
+            self._memory,
+            epoch=self._plan.epoch(self.steps_taken),
+            every=self.update_every,
+            params=[p for p in self._parameters() if p.requires_grad],
+            renew=self._renewed,
+        )
         return ascent(blocks, gradients(blocks), [parallel_to(block.w, mask) for block in blocks])
 
-    def _mask(self) -> PerParameter:
-        """The mask of this step, by parameter; renewed where it is due."""
-        epoch = self._plan.epoch(self.steps_taken)
-        if not is_due(self._memory.number("mask_epoch"), epoch, self.update_every):
-            return self._memory.tensors("mask")
-        params = [p for p in self._parameters() if p.requires_grad]
+    def _renewed(self, mask: PerParameter, params: list[Tensor]) -> Tensor:
+        del mask  # the next owes nothing to the last
         fisher = flatten(self._fisher(params))
         self._gate.watch(_foreach.finiteness([[fisher]]), "clean")
         _ranks.average_([[fisher]])
-        chosen = top(fisher, live_count(len(fisher), self.sparsity))
-        mask = dict(zip(params, unflatten(chosen, params), strict=True))
-        self._memory.write("mask", mask, regardless=True)
-        self._memory.write("mask_epoch", epoch)
-        return mask
+        return top(fisher, live_count(len(fisher), self.sparsity))
 
     def _fisher(self, params: list[Tensor]) -> list[Tensor]:
         batch = self._batch

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import SGD, Adagrad, Adam, AdamW, Muon, Optimizer, RMSprop
 
 import sam
 from tests.sam.loops import every_variant, on_batch
@@ -62,12 +62,9 @@ def test_a_variant_over_any_base_is_not_the_base_alone(name: str, base: Callable
 
 @every_variant
 def test_muon_steps_on_matrices(name: str) -> None:
-    muon = getattr(torch.optim, "Muon", None)
-    if muon is None:
-        pytest.skip("this torch has no Muon")
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(4, 8, bias=False), nn.Tanh(), nn.Linear(8, 3, bias=False))
-    optimizer = sam.build(name, model.parameters(), muon, lr=0.02, **{**ACTIVE[name], "momentum": 0.9})
+    optimizer = sam.build(name, model.parameters(), Muon, lr=0.02, **{**ACTIVE[name], "momentum": 0.9})
     optimizer.plan(class_counts=CLASS_COUNTS)
     samples = batch(model)
     before = samples.loss().item()

@@ -3,13 +3,11 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.amp.grad_scaler import GradScaler
 
 import sam
 from tests.sam import reference
 from tests.sam.problems import batch, net, same_bits
 from tests.sam.reference.lockstep import (
-    SGD,
     Losses,
     Problem,
     cross_entropy,
@@ -149,38 +147,6 @@ def test_the_loss_reported_is_the_clean_one() -> None:
 
     assert not loss.requires_grad
     assert float(loss) == pytest.approx(mean, rel=1e-12)
-
-
-def test_rho_0_is_the_base_optimizer_in_one_pass() -> None:
-    ours, theirs = Problem(), Problem()
-    plain = torch.optim.SGD(theirs.params, **SGD)
-    minibatch = ours.minibatch(0)
-
-    ours.optimizer("sam", [0.0] * 4, second_order=True).step_on(minibatch)
-    theirs.minibatch(0).closure()
-    plain.step()
-
-    assert (len(minibatch.calls), minibatch.backwards) == (1, [16])
-    assert all(torch.equal(a, b) for a, b in zip(ours.params, theirs.params, strict=True))
-
-
-def test_a_scaler_is_refused_with_the_weights_untouched() -> None:
-    problem = Problem()
-    optimizer = problem.optimizer("sam", [0.2] * 4, second_order=True)
-
-    with pytest.raises((RuntimeError, TypeError, ValueError), match=r"second_order.*(?i:scaler)"):
-        optimizer.step_on(problem.minibatch(0), scaler=GradScaler("cpu", init_scale=8.0))
-
-    assert all(torch.equal(a, b) for a, b in zip(problem.params, problem.start, strict=True))
-
-
-def test_closures_are_refused_with_the_way_to_go() -> None:
-    problem = Problem()
-
-    with pytest.raises(TypeError, match="step_on"):
-        problem.optimizer("sam", [0.2] * 4, second_order=True).step(problem.minibatch(0).closure)
-
-    assert all(torch.equal(a, b) for a, b in zip(problem.params, problem.start, strict=True))
 
 
 @pytest.mark.parametrize("p", [1, 3, float("inf")])

@@ -5,7 +5,6 @@ import re
 import pytest
 import torch
 from torch import nn
-from torch.amp.grad_scaler import GradScaler
 
 import sam
 from tests.sam import reference
@@ -87,38 +86,6 @@ def test_the_loss_reported_is_the_clean_mean() -> None:
     loss = problem.optimizer("sam", [0.2] * 4, shard_size=5).step_on(minibatch)
 
     assert float(loss) == pytest.approx(mean, rel=1e-12)
-
-
-def test_rho_0_is_the_base_optimizer_in_one_pass() -> None:
-    ours, theirs = Problem(), Problem()
-    plain = torch.optim.SGD(theirs.params, **SGD)
-    minibatch = ours.minibatch(0)
-
-    ours.optimizer("sam", [0.0] * 4, shard_size=5).step_on(minibatch)
-    theirs.minibatch(0).closure()
-    plain.step()
-
-    assert (len(minibatch.calls), minibatch.backwards) == (1, [16])
-    assert all(torch.equal(a, b) for a, b in zip(ours.params, theirs.params, strict=True))
-
-
-def test_a_scaler_is_refused_with_the_weights_untouched() -> None:
-    problem = Problem()
-    optimizer = problem.optimizer("sam", [0.2] * 4, shard_size=5)
-
-    with pytest.raises((RuntimeError, TypeError, ValueError), match=r"shard_size.*(?i:scaler)"):
-        optimizer.step_on(problem.minibatch(0), scaler=GradScaler("cpu", init_scale=8.0))
-
-    assert all(torch.equal(a, b) for a, b in zip(problem.params, problem.start, strict=True))
-
-
-def test_closures_are_refused_with_the_way_to_go() -> None:
-    problem = Problem()
-
-    with pytest.raises(TypeError, match="step_on"):
-        problem.optimizer("sam", [0.2] * 4, shard_size=5).step(problem.minibatch(0).closure)
-
-    assert all(torch.equal(a, b) for a, b in zip(problem.params, problem.start, strict=True))
 
 
 @pytest.mark.parametrize("shard_size", [0, -1, 2.5])

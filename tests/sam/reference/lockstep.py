@@ -211,3 +211,8 @@ def trained(name: str, *, plan: Mapping[str, Any] | None = None, **options: obje
     for step in range(6):
         optimizer.step_on(batch(model, seed=step))
     return copies(model)
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    """Whether parallel lists hold equal numbers."""
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
