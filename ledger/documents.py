@@ -2,7 +2,8 @@
 
     written by submit    id status spec owner device_class world_size priority max_attempts created_ms
     by claim             token worker device started_ms        run:{token}:{attempt,worker,device,started_ms}
-    by report            progress objective accuracy best_accuracy test_accuracy metrics checkpoint artifact:{name}
+    by report            progress objective accuracy best_accuracy test_accuracy metrics stop_reason checkpoints
+                         artifact:{name} notice:{token}:{number}
     at a run's end       spent settled finished_ms error error_ms   run:{token}:{ended_ms,outcome,detail}
 
 JSON values were made in Python and are stored as they came; times are integer milliseconds by Redis's clock.
@@ -17,10 +18,12 @@ from pydantic import BaseModel
 
 from lowland.spec import JobSpec, Status
 from lowland.spec.reports import ArtifactWritten
-from lowland.spec.resource import Artifact, Attempt, Job, JobError, Links, Objective, Progress, QueuePlace
+from lowland.spec.resource import Artifact, Attempt, Job, JobError, Links, Notice, Objective, Progress, QueuePlace
 
 #: Beginning of the fields that hold one artifact each.
 ARTIFACT_FIELD: Final = "artifact:"
+#: Beginning of the fields that hold one notice each.
+NOTICE_FIELD: Final = "notice:"
 
 Fields = Mapping[str, str]
 M = TypeVar("M", bound=BaseModel)
@@ -72,6 +75,10 @@ def to_job(fields: Fields, *, ahead: int, has_worker: bool) -> Job:
         best_accuracy=_number(fields, "best_accuracy"),
         test_accuracy=_number(fields, "test_accuracy"),
         metrics=json.loads(fields.get("metrics", "{}")),
+        stop_reason=_text(fields, "stop_reason"),
+        notices=[
+            Notice.model_validate_json(value) for name, value in sorted(fields.items()) if name.startswith(NOTICE_FIELD)
+        ],
         error=_error(fields),
         worker=_text(fields, "worker"),
         device=_text(fields, "device"),

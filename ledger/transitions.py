@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, cast
 
 from ledger.calls import Answer, Call
@@ -38,10 +38,15 @@ class Checkpoint:
     sha256: str
     step: int
 
-    def to_json(self) -> str:
-        """As the ledger keeps it."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(fields)
+
+def write_checkpoints(checkpoints: Sequence[Checkpoint]) -> str:
+    """As the ledger keeps them: JSON, the latest first."""
+    return json.dumps([asdict(checkpoint) for checkpoint in checkpoints])
+
+
+def read_checkpoints(written: str) -> tuple[Checkpoint, ...]:
+    """The other way round; none where nothing was written."""
+    return tuple(Checkpoint(**fields) for fields in json.loads(written or "[]"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +59,10 @@ class Lease:
     attempt: int
     worker: str
     device: str
+    """The worker's device, or several with commas."""
     spec: JobSpec
-    checkpoint: Checkpoint | None
-    """Where to go on from."""
+    checkpoints: tuple[Checkpoint, ...]
+    """Where to go on from: the latest, and the one before in case that is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ def claim(
     def read(answer: Answer) -> Lease | None:
         if answer[0] != "ok":
             return None
-        job_id, token, attempt, device, spec, checkpoint = (str(part) for part in answer[1:])
+        job_id, token, attempt, device, spec, checkpoints = (str(part) for part in answer[1:])
         return Lease(
             job_id=job_id,
             token=int(token),
@@ -114,7 +120,7 @@ def claim(
             worker=worker,
             device=device,
             spec=JobSpec.model_validate_json(spec),
-            checkpoint=Checkpoint(**json.loads(checkpoint)) if checkpoint else None,
+            checkpoints=read_checkpoints(checkpoints),
         )
 
     asked = (claim_id, worker, runner, lease_ms, failure.detail, failure.to_json())
@@ -154,7 +160,7 @@ def settle(lease: Lease, outcome: Outcome, *, detail: str = "", failure: Failure
     """End a run, once the engine's processes are gone; gives the job's new state.
 
     Raises:
-        LeaseLost: the job belongs to somebody else; call `vacate` for the device.
+        LeaseLost: the job belongs to somebody else; call `vacate` for its devices.
     """
     error = failure.to_json() if failure else ""
     args = (lease.job_id, lease.token, outcome, detail, error)
@@ -168,7 +174,7 @@ def settle(lease: Lease, outcome: Outcome, *, detail: str = "", failure: Failure
 
 
 def vacate(lease: Lease) -> Call[None]:
-    """Free the device of a run whose lease was lost, once the engine's processes are gone."""
+    """Free the devices of a run whose lease was lost, once the engine's processes are gone."""
     return Call("vacate", (lease.worker, lease.device, lease.job_id, lease.token), lambda answer: None)
 
 

@@ -24,7 +24,7 @@ from torch.optim.optimizer import ParamsT
 from sam._around import BaseOptimizer
 from sam._plan import Active, Rho, RhoSchedule
 from sam.base import SamOptimizer
-from sam.batch import Batch, Minibatch
+from sam.batch import Accumulated, Batch, Minibatch
 from sam.errors import NonFiniteGradient
 from sam.esam import ESAM
 from sam.friendly import FriendlySAM
@@ -45,6 +45,7 @@ __all__ = [
     "SSAMD",
     "SSAMF",
     "VARIANTS",
+    "Accumulated",
     "Active",
     "Batch",
     "FriendlySAM",

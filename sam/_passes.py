@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
-from sam.batch import Batch
+from sam.batch import Accumulated, Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,20 @@ Passes: TypeAlias = Generator[Pass, None, None]
 
 @dataclass(frozen=True, slots=True)
 class MeanLoss:
-    """A batch as a closure: forward, mean, backward. Returns the mean loss, detached."""
+    """A batch, or several, as a closure: forward, mean, backward of each. Returns the mean loss, detached."""
 
     batch: Batch
     scaler: GradScaler | None
 
     def __call__(self) -> Tensor:
-        loss = losses_of(self.batch).mean()
-        backward(loss, self.scaler)
-        return loss.detach()
+        batches = self.batch.batches if isinstance(self.batch, Accumulated) else (self.batch,)
+        means: list[Tensor] = []
+        for batch in batches:
+            losses = losses_of(batch)
+            loss = losses.mean() if len(batches) == 1 else losses.sum() / len(self.batch)
+            backward(loss, self.scaler)
+            means.append(loss.detach())
+        return means[0] if len(batches) == 1 else torch.stack(means).sum()
 
 
 def losses_of(batch: Batch, part: Tensor | None = None) -> Tensor:

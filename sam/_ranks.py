@@ -4,6 +4,7 @@ A gradient that only makes ε may stay on its rank (m-sharpness). One that is ad
 weights are perturbed, is averaged here: the same numbers again where the backward pass has done it already.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -27,3 +28,37 @@ def average_(lists: Sequence[list[Tensor]]) -> None:
         flat /= ranks
         for t, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             t.copy_(part.view_as(t))
+
+
+def chosen_by_all(scores: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
+    """The given fraction of all ranks' samples, those with the highest scores, at least one of them.
+
+    Args:
+        scores: of this rank's samples, [n]; n may differ from rank to rank.
+
+    Returns:
+        Which of this rank's samples they are, int64 [m] with m >= 1, and what each of their losses counts, [m], so that
+        the mean over the ranks of the sums of weighted losses is the mean loss of the chosen ones. A rank that has none
+        of them gets its first sample, counting nothing: every rank has to make every pass.
+    """
+    ranks, mine = count(), len(scores)
+    if ranks == 1:
+        part = scores.topk(_share_of(mine, fraction)).indices
+        return part, scores.new_full((len(part),), 1 / len(part))
+    sizes = [torch.zeros((), dtype=torch.int64, device=scores.device) for _ in range(ranks)]
+    dist.all_gather(sizes, torch.tensor(mine, device=scores.device))
+    longest = int(max(sizes))
+    padded = scores.new_full((longest,), -torch.inf)
+    padded[:mine] = scores
+    everyones = [torch.empty_like(padded) for _ in range(ranks)]
+    dist.all_gather(everyones, padded)
+    total = _share_of(int(sum(sizes)), fraction)
+    best = torch.cat(everyones).topk(total).indices
+    part = best[best // longest == dist.get_rank()] % longest
+    if len(part) == 0:
+        return best.new_zeros(1), scores.new_zeros(1)
+    return part, scores.new_full((len(part),), ranks / total)
+
+
+def _share_of(samples: int, fraction: float) -> int:
+    return max(1, math.floor(fraction * samples + 0.5))

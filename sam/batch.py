@@ -1,6 +1,6 @@
 """What a trainer hands to `step_on`: one batch, as the losses it has at the present weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -74,3 +74,46 @@ class Minibatch:
         """See `Batch.losses`."""
         x, y = (self._inputs, self._targets) if part is None else (self._inputs[part], self._targets[part])
         return self._loss(self._model(x), y)
+
+
+class Accumulated:
+    """Several batches that make one step: the mean loss is that over all their samples, each of which counts alike.
+
+    A pass over the mean loss runs them one after the other and adds up their gradients, so that only one of them has to
+    fit into memory. A pass over the losses of single samples (SAM's shards and second order, ImbSAM, ESAM) holds the
+    graphs of all of them.
+
+    Args:
+        batches: at least one; all of them with labels, or none.
+    """
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        if not batches:
+            raise ValueError("batches must be at least one, got none")
+        self.batches = tuple(batches)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.batches))
+
+    @property
+    def labels(self) -> Tensor | None:
+        """See `Batch.labels`."""
+        labels = [batch.labels for batch in self.batches]
+        known = [label for label in labels if label is not None]
+        return torch.cat(known) if len(known) == len(labels) else None
+
+    def losses(self, part: Tensor | None = None) -> Tensor:
+        """See `Batch.losses`."""
+        if part is None:
+            return torch.cat([batch.losses() for batch in self.batches])
+        found: list[Tensor] = []
+        places: list[Tensor] = []
+        first = 0
+        for batch in self.batches:
+            here = ((part >= first) & (part < first + len(batch))).nonzero()[:, 0]
+            if len(here):
+                found.append(batch.losses(part[here] - first))
+                places.append(here.to(found[-1].device))
+            first += len(batch)
+        order = torch.cat(places).argsort()
+        return torch.cat(found)[order]

@@ -9,12 +9,11 @@ Algorithm 1 (https://arxiv.org/abs/2110.03141).
 ρ, β and γ are by default the authors' for ResNet-18 on CIFAR (https://github.com/dydjw9/Efficient_SAM/blob/
 1610d46efd4b8023bc64398866429eb706e5cf34/run.sh).
 Differs: b is drawn for each coordinate as the paper says (the authors' code draws whole tensors), |S| is γB rounded
-half up (theirs is one less), frozen parameters stay frozen.
+half up (theirs is one less), frozen parameters stay frozen. In data parallel S is chosen among all ranks' samples.
 Cost: 2 + γ forwards, 1 + γ backwards; with γ = 1 two of each. Memory beside the base optimizer: one copy of w (exact
 restore); while ε is made one more (b).
 """
 
-import math
 from dataclasses import replace
 from typing import final
 
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
+from sam import _ranks
 from sam._around import BaseOptimizer
 from sam._ascent import ascent, gradients
 from sam._foreach import Scalar
@@ -95,13 +95,14 @@ class ESAM(SamOptimizer):
             return losses.detach().mean()
 
         def perturbed() -> Tensor:
-            part = None
             if self.gamma < 1:
                 with torch.no_grad():
                     rise = losses_of(batch) - before[0]
-                part = rise.topk(max(1, math.floor(self.gamma * len(rise) + 0.5))).indices
+                part, weights = _ranks.chosen_by_all(rise, self.gamma)
                 start.replay()
-            loss = losses_of(batch, part).mean()
+                loss = (losses_of(batch, part) * weights).sum()
+            else:
+                loss = losses_of(batch).mean()
             self._backward(loss)
             return loss.detach()
 

@@ -23,12 +23,17 @@ def device_classes(names: list[str]) -> list[str]:
 
 
 def engine_environment(device: str, settings: WorkerSettings) -> dict[str, str]:
-    """What an engine must find in its environment to use this device, and its share of the cores, and nothing else."""
-    kind, _, index = device.partition(":")
+    """What an engine must find in its environment to use its devices and its share of the cores, and nothing else.
+
+    Args:
+        device: one, or several with commas.
+    """
+    names = device.split(",")
+    indices = [name.partition(":")[2] for name in names]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = max(1, cores // len(devices(settings)))
+    share = max(1, cores * len(names) // len(devices(settings)))
     return {
-        "CUDA_VISIBLE_DEVICES": index if kind == "cuda" else "",
+        "CUDA_VISIBLE_DEVICES": ",".join(indices) if device.startswith("cuda") else "",
         "LOWLAND_THREADS": str(settings.threads or share),
     }
 

@@ -7,27 +7,23 @@ Either way the engine dies with its runner, holds no descriptor but its log and 
 `os._exit` or as any program does.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Final, NoReturn
 
 from lowland.spec import JobSpec
+from worker.orphans import die_with
 
-#: prctl's option that asks for a signal when the parent dies (Linux).
-_PR_SET_PDEATHSIG: Final = 1
 #: Where the forked engine finds its report pipe.
 _REPORT_FD: Final = 3
-
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +33,11 @@ class Work:
     spec: JobSpec
     folder: Path
     """Where it writes; exists."""
-    resume: Path | None
-    """A checkpoint to go on from."""
-    environment: Mapping[str, str]
+    resume: Sequence[Path] = ()
+    """Checkpoints to go on from, the latest first."""
+    weights: Path | None = None
+    """The file that `model.init_from` means."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """What it must find in its environment, beside what is there."""
 
 
@@ -105,7 +103,7 @@ def program_engine(command: Callable[[Work, int], list[str]]) -> Start:
                 stderr=log,
                 pass_fds=(writing.fileno(),),
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(runner),  # noqa: PLW1509  the runner has one thread
+                preexec_fn=lambda: die_with(runner),  # noqa: PLW1509  the runner has one thread
             )
             process.returncode = 0  # the runner waits for the process itself; Popen must not
             return Engine(process.pid, os.dup(reading.fileno()))
@@ -117,8 +115,9 @@ def engine_command(work: Work, report_fd: int) -> list[str]:
     """The engine of this house as a program."""
     spec = work.folder / "spec.json"
     spec.write_text(work.spec.model_dump_json(), encoding="utf-8")
-    resume = ["--resume", str(work.resume)] if work.resume else []
-    options = ["--out", str(work.folder), "--report-fd", str(report_fd), "--keep-all", *resume]
+    resume = [option for path in work.resume for option in ("--resume", str(path))]
+    weights = ["--weights", str(work.weights)] if work.weights else []
+    options = ["--out", str(work.folder), "--report-fd", str(report_fd), "--keep-all", *resume, *weights]
     return [sys.executable, "-m", "worker.engine", str(spec), *options]
 
 
@@ -134,25 +133,24 @@ def _pipe() -> Generator[tuple[FileIO, FileIO]]:
         yield reader, writer
 
 
-def _die_with(parent: int) -> None:
-    """Be killed when the parent dies, also if it has died already."""
-    if sys.platform == "linux":
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def _become_engine(work: Work, runner: int, writing: int, log: int) -> NoReturn:
     status = 1
     try:
         os.setsid()
-        _die_with(runner)
+        die_with(runner)
         _forget_signals()
         _keep_only(writing, log)
         os.environ.update(work.environment)
         from worker.engine import run  # noqa: PLC0415  loads torch; the runner itself does without
 
-        status = run(work.spec, out=work.folder, reports=_REPORT_FD, resume=work.resume, keep_all=True)
+        status = run(
+            work.spec,
+            out=work.folder,
+            reports=_REPORT_FD,
+            resume=work.resume,
+            keep_all=True,
+            weights=work.weights,
+        )
     except BaseException:  # noqa: BLE001  the edge of a process: nothing of the runner's may run in its copy
         traceback.print_exc()
     finally:

@@ -2,17 +2,22 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import Final
 
-from ledger import Checkpoint
-from ledger.documents import ARTIFACT_FIELD, StoredArtifact
+from ledger import Checkpoint, transitions
+from ledger.documents import ARTIFACT_FIELD, NOTICE_FIELD, StoredArtifact
 from lowland.spec.reports import (
     Advanced,
     ArtifactWritten,
     CheckpointWritten,
     EpochEnded,
     Finished,
+    Noticed,
     Report,
 )
+
+#: Checkpoints of a job that count: the latest, and the one before in case that turns out to be damaged.
+CHECKPOINTS_KEPT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +26,8 @@ class Record:
 
     fields: dict[str, str] = field(default_factory=dict[str, str])
     point: str = ""
-    checkpoint: Checkpoint | None = None
-    """Set where the record makes one count."""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Those that count from now on, where the record makes another one count."""
 
 
 class Recorder:
@@ -30,11 +35,14 @@ class Recorder:
 
     Args:
         token: of the run; says in whose folder its files lie.
+        checkpoints: those that count at its start, the latest first.
     """
 
-    def __init__(self, token: int) -> None:
+    def __init__(self, token: int, checkpoints: tuple[Checkpoint, ...] = ()) -> None:
         self._token = token
+        self._checkpoints = checkpoints
         self._latest: dict[str, float] = {}
+        self._notices = 0
 
     def record(self, report: Report) -> Record:
         """What the report changes."""
@@ -42,17 +50,25 @@ class Recorder:
             case Advanced():
                 return Record({"progress": report.progress.model_dump_json()})
             case EpochEnded():
-                point = {"epoch": report.epoch, "step": report.step, **report.metrics}
+                epoch = {} if report.epoch is None else {"epoch": report.epoch}
+                point = {**epoch, "step": report.step, **report.metrics}
                 return Record(self._results(report), json.dumps(point))
             case Finished():
-                return Record({"test_accuracy": _optional(report.test_accuracy), **self._results(report)})
+                ending = {"test_accuracy": _optional(report.test_accuracy), "stop_reason": report.stop_reason or ""}
+                return Record({**ending, **self._results(report)})
             case CheckpointWritten():
                 file = report.model_dump(include={"name", "size_bytes", "sha256", "step"})
-                checkpoint = Checkpoint(token=self._token, **file)
-                return Record({"checkpoint": checkpoint.to_json()}, checkpoint=checkpoint)
+                self._checkpoints = (Checkpoint(token=self._token, **file), *self._checkpoints)[:CHECKPOINTS_KEPT]
+                return Record(
+                    {"checkpoints": transitions.write_checkpoints(self._checkpoints)}, checkpoints=self._checkpoints
+                )
             case ArtifactWritten():
                 stored = StoredArtifact(**report.model_dump(), token=self._token)
                 return Record({ARTIFACT_FIELD + report.name: stored.model_dump_json()})
+            case Noticed():
+                self._notices += 1
+                field = f"{NOTICE_FIELD}{self._token:06d}:{self._notices:06d}"
+                return Record({field: report.model_dump_json(include={"type", "detail"})})
             case _:  # started and error change nothing but the lease
                 return Record()
 

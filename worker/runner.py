@@ -7,6 +7,8 @@ import logging
 import signal
 import time
 import uuid
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Final, TypeVar
 
@@ -17,6 +19,7 @@ from lowland.spec import Status
 from worker.devices import device_classes, devices, engine_environment
 from worker.endings import Ending, ending
 from worker.engines import Engine, Start, Work, engine_command, fork_engine, program_engine
+from worker.origins import WeightsMissing, weights_of_origin
 from worker.outbox import FIRST_PAUSE_S, LONGEST_PAUSE_S, Outbox
 from worker.recording import Recorder
 from worker.settings import WorkerSettings
@@ -112,7 +115,11 @@ class Runner:
 
     def _run(self, lease: Lease, shelf: Shelf) -> Ending:
         try:
-            engine = self._start_engine(lease, shelf)
+            resume, notices = shelf.usable()
+            engine = self._start_engine(lease, resume, self._weights(lease))
+        except WeightsMissing as error:
+            failure = Failure(type="weights-missing", title="The weights to start from are missing", detail=str(error))
+            return Ending(outcome="failed", detail=str(error), failure=failure)
         except OSError as error:
             # the machine is to blame and not the job, which spends no attempt
             self._failed_starts += 1
@@ -121,17 +128,31 @@ class Runner:
             return Ending(outcome="put_back", detail=detail, failure=failure)
         self._failed_starts = 0
         outbox = Outbox(self._ledger, lease, lease_s=self._settings.lease_s, recorded=shelf.recorded)
+        recorder = Recorder(lease.token, lease.checkpoints)
+        for notice in notices:
+            outbox.put(recorder.record(notice))
         course = Supervision(
-            engine, lease.spec, outbox, Recorder(lease.token), drain=self.drain, grace_s=self._settings.grace_s
+            engine, lease.spec, outbox, recorder, drain=self.drain, grace_s=self._settings.grace_s
         ).see_through()
         self._empty(outbox)
         return ending(course)
 
-    def _start_engine(self, lease: Lease, shelf: Shelf) -> Engine:
+    def _weights(self, lease: Lease) -> Path | None:
+        """Of the job that this one starts from, asking until Redis answers."""
+        patience = _Patience(self.drain)
+        while True:
+            try:
+                return weights_of_origin(self._ledger, self._settings.artifact_dir, lease)
+            except LedgerUnavailable:
+                patience.wait(patience.next_pause_s())
+
+    def _start_engine(self, lease: Lease, resume: Sequence[Path], weights: Path | None) -> Engine:
         folder = run_folder(self._settings.artifact_dir, lease.job_id, lease.token)
         folder.mkdir(parents=True, exist_ok=True)
         environment = engine_environment(lease.device, self._settings)
-        return self._start(Work(spec=lease.spec, folder=folder, resume=shelf.usable(), environment=environment))
+        return self._start(
+            Work(spec=lease.spec, folder=folder, resume=resume, weights=weights, environment=environment)
+        )
 
     def _rest_after_failed_starts(self) -> None:
         """Leave the job to others for a while, longer each time, when this machine cannot start engines."""

@@ -1,16 +1,18 @@
-"""The checkpoints of one job in the store: which one to go on from, and when the others may go.
+"""The checkpoints of one job in the store: which ones to go on from, and when the others may go.
 
-Only the one that the ledger knows counts. It is deleted once the ledger knows a later one, never before: while Redis is
-away, an engine goes on writing checkpoints that do not count yet.
+Only those that the ledger knows count: the latest and the one before. One is deleted once the ledger knows two later
+ones, never before: while Redis is away, an engine goes on writing checkpoints that do not count yet.
 """
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from ledger import Checkpoint, Lease
 from ledger.store import run_folder
+from lowland.spec.reports import Noticed
 from worker.recording import Record
 
 log: Final = logging.getLogger(__name__)
@@ -21,46 +23,58 @@ class Shelf:
 
     Args:
         root: of the artifact store.
-        lease: names the job, and the checkpoint that counts at its start.
+        lease: names the job, and the checkpoints that count at its start.
     """
 
     def __init__(self, root: Path, lease: Lease) -> None:
         self._root = root
         self._lease = lease
-        self._counting = lease.checkpoint
+        self._counting = lease.checkpoints
 
-    def usable(self) -> Path | None:
-        """The file to go on from: the one that counts, if it is there and is what was recorded.
+    def usable(self) -> tuple[list[Path], list[Noticed]]:
+        """The files to go on from, the latest first: those that are there and are what was recorded.
+
+        Of each that is not there is a notice.
 
         Raises:
-            OSError: it is there and cannot be read at the moment.
+            OSError: one is there and cannot be read at the moment.
         """
-        if self._counting is None:
-            return None
-        path = self._path(self._counting)
-        if path.exists():
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found == self._counting.sha256:
-                return path
-        log.warning("checkpoint missing or damaged, job %s starts over: %s", self._lease.job_id, path)
-        return None
+        paths, notices = list[Path](), list[Noticed]()
+        for checkpoint in self._counting:
+            path = self._path(checkpoint)
+            if problem := _problem(path, checkpoint):
+                log.warning("checkpoint %s, job %s: %s", problem, self._lease.job_id, path)
+                notices.append(
+                    Noticed(type="checkpoint-damaged", detail=f"{checkpoint.name} of step {checkpoint.step} {problem}")
+                )
+            else:
+                paths.append(path)
+        return paths, notices
 
     def recorded(self, record: Record) -> None:
-        """Delete the checkpoint that counted before, now that the record has made another one count."""
-        if record.checkpoint is None:
-            return
-        self.clear()
-        self._counting = record.checkpoint
+        """Delete the checkpoints that no longer count, now that the record has made another one count."""
+        if record.checkpoints:
+            self._delete([one for one in self._counting if one not in record.checkpoints])
+            self._counting = record.checkpoints
 
     def clear(self) -> None:
-        """Delete the one that counted: a later one does, or nothing will go on from a job that succeeded."""
-        if self._counting is None:
-            return
-        try:
-            self._path(self._counting).unlink(missing_ok=True)
-        except OSError as error:  # it takes room, and nothing else: the run goes on
-            log.warning("checkpoint not deleted: %s", error)
+        """Delete all that count: nothing will go on from a job that succeeded."""
+        self._delete(self._counting)
+
+    def _delete(self, checkpoints: Iterable[Checkpoint]) -> None:
+        for checkpoint in checkpoints:
+            try:
+                self._path(checkpoint).unlink(missing_ok=True)
+            except OSError as error:  # it takes room, and nothing else: the run goes on
+                log.warning("checkpoint not deleted: %s", error)
 
     def _path(self, checkpoint: Checkpoint) -> Path:
         return run_folder(self._root, self._lease.job_id, checkpoint.token) / checkpoint.name
+
+
+def _problem(path: Path, checkpoint: Checkpoint) -> str | None:
+    if not path.exists():
+        return "is missing"
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    return None if found == checkpoint.sha256 else "is damaged"

@@ -72,9 +72,12 @@ local function holder(worker, device)
   return string.match(redis.call('HGET', key('devices', worker), device) or '', '^(%S+) (%S+) (%S+)$')
 end
 
-local function free_device(worker, device, id, token)
-  local held_id, held_token = holder(worker, device)
-  if held_id == id and held_token == token then redis.call('HDEL', key('devices', worker), device) end
+-- Those of a run: one, or several with commas.
+local function free_devices(worker, devices, id, token)
+  for device in string.gmatch(devices, '[^,]+') do
+    local held_id, held_token = holder(worker, device)
+    if held_id == id and held_token == token then redis.call('HDEL', key('devices', worker), device) end
+  end
 end
 
 -- Close a run: the state moves by `event`, the lease goes, the attempt's history gets its end.

@@ -9,7 +9,7 @@ if settled == token then return {'ok', status} end
 if not holds_lease(id, token) then return {'lost_lease'} end
 local now = now_ms()
 redis.call('HSET', key('job', id), 'settled', token)
-free_device(worker, device, id, token)
+free_devices(worker, device, id, token)
 if outcome == 'lost' then return {'ok', lose_run(id, detail, error, now)} end
 -- a wish that came too late for the engine to see is fulfilled all the same
 if outcome == 'put_back' and get(id, 'requested') == 'cancel' then outcome = 'cancelled' end

@@ -12,13 +12,16 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from lowland.errors import SpecInvalid
 from lowland.spec.base import LABEL, LARGEST, URL, Conflict, SpecModel
-from lowland.spec.datasets import DatasetSpec
+from lowland.spec.conflicts import CHECKS
+from lowland.spec.datasets import DatasetSpec, task_of
 from lowland.spec.explain import explain
+from lowland.spec.expressions import MAX_LENGTH
 from lowland.spec.models import ModelSpec, Resnet9
-from lowland.spec.optimizers import Cosine, OptimizerSpec, ScheduleSpec, Sgd
+from lowland.spec.optimizers import OptimizerSpec, Sgd
 from lowland.spec.pending import refuse_pending
 from lowland.spec.resolve import resolve
-from lowland.spec.sam import Momentum, Sam, SamSpec
+from lowland.spec.sam import Sam, SamSpec
+from lowland.spec.schedules import Cosine, ScheduleSpec
 
 #: Text people choose: one line, no control characters.
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LABEL)]
@@ -29,29 +32,38 @@ TOP_PRIORITY: Final = 100
 
 
 class Ema(SpecModel):
-    """Evaluate and keep an exponential moving average of the weights."""
+    """Measure, select and keep an exponential moving average of the weights (and of BatchNorm's statistics)."""
 
     decay: float = Field(default=0.999, ge=0, lt=1)
-    """Decay per step."""
+    """Decay per step. The average reaches back over about 1 / (1 - decay) steps; 0 is the weights themselves."""
 
 
 class Stop(SpecModel):
-    """End the run early, as a success."""
+    """End the run early, as a success, with the best weights so far."""
 
-    metric: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
-    """The series that is watched."""
+    metric: (
+        Literal["validation_accuracy", "validation_r2", "validation_loss", "train_loss", "train_r2", "value"] | None
+    ) = None
+    """The series that is watched; null is the objective: validation accuracy or R², without a validation part the
+    training loss, of a function its value."""
     patience: int | None = Field(default=None, ge=1)
-    """Epochs without improvement after which to stop."""
-    min_delta: float = Field(default=0.0, ge=0)
+    """Epochs without improvement after which to stop; of a function steps. Null waits for ever."""
+    min_delta: float = Field(default=0.0, ge=0, le=LARGEST)
     """The least change that counts as an improvement."""
     target: float | None = None
     """Stop as soon as the metric is this good."""
     max_seconds: float | None = Field(default=None, gt=0)
-    """Stop after so many seconds of training."""
+    """Stop after so many seconds of training, over all attempts; the epoch under way is measured and counts."""
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> Self:
+        if self.patience is None and self.target is None and self.max_seconds is None:
+            raise Conflict("patience", "stop has no rule; give patience, target or max_seconds")
+        return self
 
 
 class Evaluate(SpecModel):
-    """Measure the final weights on corrupted test data too."""
+    """Measure the final weights on corrupted and incomplete test images too (after Hendrycks and Dietterich, 2019)."""
 
     corruptions: list[Literal["gaussian_noise", "blur", "occlusion", "shift"]] = Field(min_length=1)
     """Which corruptions."""
@@ -98,7 +110,7 @@ class JobSpec(SpecModel):
     """Free labels to find the job by."""
     dataset: DatasetSpec | None = None
     """What to train on."""
-    function: str | None = Field(default=None, min_length=1, max_length=1000)
+    function: str | None = Field(default=None, min_length=1, max_length=MAX_LENGTH)
     """An expression in x (or x0, x1, ...) to minimise, or a test function's name, instead of a dataset."""
     start: list[float] | None = Field(default=None, min_length=1, max_length=1000)
     """Where to start minimising `function`, one number per variable."""
@@ -117,17 +129,18 @@ class JobSpec(SpecModel):
     batch_size: int = Field(default=128, ge=1, le=65_536)
     """Samples per batch, over all devices. A last, smaller batch of an epoch is trained on too."""
     accumulate: int = Field(default=1, ge=1, le=1024)
-    """Batches whose gradients are averaged into one step."""
+    """Batches whose gradients are averaged into one step, which then has so many times `batch_size` samples."""
     clip_norm: float | None = Field(default=None, gt=0, le=LARGEST)
     """Largest L2 norm of the final gradient; null does not clip."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Probability taken from the true class and spread over all (Szegedy et al., CVPR 2016)."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the passes; weights stay fp32. "auto" is bf16 where the device computes in it, else fp32."""
+    """Arithmetic of the passes; weights stay fp32. "auto" is bf16 where the device computes in it, else fp32; "fp16"
+    comes with a loss scaler."""
     channels_last: bool = True
     """Lay images out with channels last, faster for convolutions."""
     compile: bool = False
-    """Compile the model with torch.compile."""
+    """Compile the model with torch.compile; pays on a GPU, and costs minutes before the first step."""
     ema: Ema | None = None
     """Average the weights; null does not."""
     seed: int = Field(default=0, ge=0, lt=2**53)
@@ -184,37 +197,13 @@ class JobSpec(SpecModel):
             return given
         return resolve(cast("Mapping[str, object]", given), cls.model_fields)
 
-    @model_validator(mode="after")
-    def _one_task(self) -> Self:
-        if (self.dataset is None) == (self.function is None):
-            raise Conflict(
-                "dataset",
-                "give either dataset or function: " + ("both are there" if self.dataset else "neither is there"),
-            )
-        if self.function is None and (self.start is not None or self.steps is not None):
-            raise Conflict(
-                "start" if self.start is not None else "steps",
-                "start and steps belong to function; leave them out, or give function instead of dataset",
-            )
-        if self.function is not None and self.start is None:
-            raise Conflict(
-                "start", "start is missing; give the point to start from, one number per variable of function"
-            )
-        if self.schedule.warmup_epochs > self.epochs:
-            raise Conflict(
-                "schedule.warmup_epochs",
-                f"schedule.warmup_epochs is {self.schedule.warmup_epochs:g} and epochs is {self.epochs}; "
-                "warm up for at most all epochs",
-            )
-        return self
+    @property
+    def task(self) -> Literal["classification", "regression", "function"]:
+        """What kind of job it is; it follows from the dataset, or from there being a function."""
+        return "function" if self.dataset is None else task_of(self.dataset)
 
     @model_validator(mode="after")
-    def _momentum_to_perturb_along(self) -> Self:
-        has_none = isinstance(self.optimizer, Sgd) and self.optimizer.momentum == 0
-        if has_none and isinstance(self.sam, Momentum) and self.sam.rho != 0:
-            raise Conflict(
-                "optimizer.momentum",
-                'optimizer.momentum is 0 and sam.variant is "msam", which perturbs along the momentum; '
-                "give momentum > 0, or another variant",
-            )
+    def _fits_together(self) -> Self:
+        for check in CHECKS:
+            check(self)
         return self

@@ -1,4 +1,4 @@
-"""Base optimizers and learning-rate schedules a job can name. The unions below are the registries.
+"""Base optimizers a job can name. The union below is the registry; learning-rate schedules stand in `schedules.py`.
 
 Fields are the keywords of the torch optimizer of that name.
 """
@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from lowland.spec.base import LARGEST, Conflict, SpecModel, shorthand
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Sgd(SpecModel):
@@ -30,46 +32,72 @@ class Sgd(SpecModel):
         return self
 
 
-Beta = Annotated[float, Field(ge=0, lt=1)]
-
-
-class AdamW(SpecModel):
-    """Adam with decoupled weight decay (torch.optim.AdamW)."""
-
-    name: Literal["adamw"] = "adamw"
+class _Adaptive(SpecModel):
     lr: float = Field(default=1e-3, gt=0, le=LARGEST)
     """Peak learning rate; typical 1e-4 to 3e-3."""
     betas: tuple[Beta, Beta] = Field(default=(0.9, 0.999), strict=False)
     """Decay of the averages of the gradient and of its square."""
     eps: float = Field(default=1e-8, gt=0, le=LARGEST)
     """Added to the denominator."""
+
+
+class Adam(_Adaptive):
+    """Adam (torch.optim.Adam; Kingma and Ba, ICLR 2015)."""
+
+    name: Literal["adam"] = "adam"
+    weight_decay: float = Field(default=0.0, ge=0, le=LARGEST)
+    """L2 penalty, added to the gradient before it is averaged."""
+
+
+class AdamW(_Adaptive):
+    """Adam with decoupled weight decay (torch.optim.AdamW; Loshchilov and Hutter, ICLR 2019)."""
+
+    name: Literal["adamw"] = "adamw"
     weight_decay: float = Field(default=0.01, ge=0, le=LARGEST)
     """Decoupled weight decay, relative to the learning rate."""
 
 
-OptimizerSpec = Annotated[Sgd | AdamW, Field(discriminator="name"), BeforeValidator(shorthand("name"))]
+class RmsProp(SpecModel):
+    """RMSprop (torch.optim.RMSprop; Tieleman and Hinton, 2012)."""
 
-WarmupEpochs = Annotated[float, Field(ge=0)]
-
-
-class Constant(SpecModel):
-    """The peak learning rate throughout, after a linear warm-up."""
-
-    name: Literal["constant"] = "constant"
-    warmup_epochs: WarmupEpochs = 0.0
-    """Epochs in which the learning rate rises linearly from 0 to its peak."""
-
-
-class Cosine(SpecModel):
-    """From the peak to 0 along half a cosine, after a linear warm-up (Loshchilov and Hutter, ICLR 2017)."""
-
-    name: Literal["cosine"] = "cosine"
-    warmup_epochs: WarmupEpochs = 1.0
-    """Epochs in which the learning rate rises linearly from 0 to its peak; by default a tenth of the run, at most 1."""
+    name: Literal["rmsprop"] = "rmsprop"
+    lr: float = Field(default=1e-3, gt=0, le=LARGEST)
+    """Peak learning rate; typical 1e-4 to 1e-2."""
+    alpha: float = Field(default=0.99, ge=0, lt=1)
+    """Decay of the average of the gradient's square."""
+    eps: float = Field(default=1e-8, gt=0, le=LARGEST)
+    """Added to the denominator."""
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the momentum buffer; 0 has none."""
+    weight_decay: float = Field(default=0.0, ge=0, le=LARGEST)
+    """L2 penalty, added to the gradient."""
 
 
-ScheduleSpec = Annotated[
-    Constant | Cosine,
+class Muon(SpecModel):
+    """Muon on the hidden weight matrices (torch.optim.Muon; Jordan et al., 2024), AdamW on everything else.
+
+    Muon's updates are scaled to the size of AdamW's, so that one learning rate does for both.
+    """
+
+    name: Literal["muon"] = "muon"
+    lr: float = Field(default=1e-3, gt=0, le=LARGEST)
+    """Peak learning rate of both; typical 3e-4 to 3e-3."""
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    """Decay of Muon's momentum buffer."""
+    nesterov: bool = True
+    """Nesterov's form of Muon's momentum."""
+    ns_steps: int = Field(default=5, ge=1, le=20)
+    """Newton-Schulz iterations that orthogonalise each update."""
+    betas: tuple[Beta, Beta] = Field(default=(0.9, 0.999), strict=False)
+    """AdamW's decays."""
+    eps: float = Field(default=1e-8, gt=0, le=LARGEST)
+    """Added to AdamW's denominator."""
+    weight_decay: float = Field(default=0.01, ge=0, le=LARGEST)
+    """Decoupled weight decay of both, relative to the learning rate."""
+
+
+OptimizerSpec = Annotated[
+    Sgd | Adam | AdamW | RmsProp | Muon,
     Field(discriminator="name"),
     BeforeValidator(shorthand("name")),
 ]

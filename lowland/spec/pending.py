@@ -22,18 +22,7 @@ class Pending:
 
 
 PENDING: Final[Sequence[Pending]] = [
-    Pending("function", [None]),
-    Pending("dataset.label_noise", [0.0]),
-    Pending("dataset.imbalance", [None]),
-    Pending("model.pretrained", [False]),
-    Pending("accumulate", [1]),
-    Pending("precision", ["auto", "fp32", "bf16"]),
-    Pending("compile", [False]),
-    Pending("ema", [None]),
-    Pending("stop", [None]),
-    Pending("evaluate", [None]),
     Pending("sharpness", [None]),
-    Pending("resources.world_size", [1]),
     Pending("webhook", [None]),
 ]
 

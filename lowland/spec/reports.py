@@ -1,6 +1,6 @@
 """What an engine tells its runner: one JSON object a line, and an exit status. They meet here and nowhere else.
 
-    started, progress*, (epoch | checkpoint | artifact)*, result    exit 0: succeeded
+    started, (progress | epoch | checkpoint | artifact | notice)*, result    exit 0: succeeded
     ... checkpoint                                                  exit EXIT_STOPPED: stopped on request (SIGTERM)
     ... error                                                       exit 1: the error says whether to try again
 
@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 
 from lowland.spec.base import SpecModel
 from lowland.spec.resource import Objective, Progress
+from lowland.spec.states import StopReason
 
 #: The engine's exit status after SIGTERM: it has written a checkpoint and can be continued (EX_TEMPFAIL of sysexits.h).
 EXIT_STOPPED: Final = 75
@@ -30,8 +31,8 @@ class Started(SpecModel):
     report: Literal["started"] = "started"
     device: str
     """The torch device: "cpu", "cuda:0"."""
-    precision: Literal["fp32", "bf16", "fp16"]
-    """What "auto" came to."""
+    precision: Literal["fp64", "fp32", "bf16", "fp16"]
+    """What "auto" came to; a function is computed in fp64."""
     parameters: int
     """Trainable numbers in the model."""
     training_samples: int
@@ -47,10 +48,11 @@ class Advanced(SpecModel):
 
 
 class EpochEnded(SpecModel):
-    """An epoch was trained and evaluated."""
+    """An epoch was trained and evaluated; of a function, that has none, some steps were taken."""
 
     report: Literal["epoch"] = "epoch"
-    epoch: int
+    epoch: int | None
+    """From 1; None for a function."""
     step: int
     metrics: dict[str, float]
     """One value of each series."""
@@ -81,6 +83,15 @@ class ArtifactWritten(SpecModel):
     media_type: str
 
 
+class Noticed(SpecModel):
+    """Something happened that whoever looks at the job should know of; the run goes on."""
+
+    report: Literal["notice"] = "notice"
+    type: str
+    """A stable word, such as "checkpoint-damaged"."""
+    detail: str
+
+
 class Finished(SpecModel):
     """The run is complete; everything is of the selected weights."""
 
@@ -91,6 +102,8 @@ class Finished(SpecModel):
     test_accuracy: Accuracy | None
     metrics: dict[str, float]
     """Final values, such as test_loss."""
+    stop_reason: StopReason | None = None
+    """Which stop rule ended the run; None where it went to its end."""
 
 
 class Broken(SpecModel):
@@ -106,7 +119,7 @@ class Broken(SpecModel):
 
 
 Report = Annotated[
-    Started | Advanced | EpochEnded | CheckpointWritten | ArtifactWritten | Finished | Broken,
+    Started | Advanced | EpochEnded | CheckpointWritten | ArtifactWritten | Noticed | Finished | Broken,
     Field(discriminator="report"),
 ]
 

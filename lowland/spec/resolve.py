@@ -1,17 +1,15 @@
 """How a job's gaps are filled: its own words first, then the dataset's recipe, then the general defaults."""
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from pydantic.fields import FieldInfo
 
 from lowland.spec.base import SpecModel
-from lowland.spec.recipes import RECIPES, Recipe
-from lowland.spec.unions import tagged_union
-
-#: The warm-up's default: this fraction of the run, and at most so many epochs.
-WARMUP_FRACTION: Final = 0.1
-WARMUP_EPOCHS: Final = 1.0
+from lowland.spec.functions import find_named
+from lowland.spec.recipes import FUNCTION_RECIPE, RECIPES, Recipe
+from lowland.spec.schedules import WARMUP_EPOCHS, WARMUP_FRACTION
+from lowland.spec.unions import TaggedUnion, tagged_union
 
 
 def resolve(given: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
@@ -25,18 +23,45 @@ def resolve(given: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[s
     filled = dict(given)
     for name in unions.keys() & filled.keys():
         filled[name] = unions[name].expand(filled[name])
-    for name, suited in _recipe(filled.get("dataset")).items():
-        filled[name] = _merged(filled.get(name, suited), suited, unions[name].tag if name in unions else None)
-    for name, union in unions.items():
-        default = fields[name].default
-        if isinstance(default, SpecModel):
-            filled[name] = _merged(filled.get(name, {}), {union.tag: getattr(default, union.tag)}, union.tag)
-    return _with_warmup(filled, fields)
+    tags = {
+        name: str(getattr(default, unions[name].tag))
+        for name in unions
+        if isinstance(default := fields[name].default, SpecModel)
+    }
+    for name, recipe in _recipe(filled).items():
+        union = unions.get(name)
+        is_nameless = union is not None and union.tag not in recipe
+        suited = _as_far_as_it_has(union, recipe, filled.get(name), tags.get(name)) if is_nameless else recipe
+        filled[name] = _merged(filled.get(name, suited), suited, union.tag if union else None)
+    for name, tag in tags.items():
+        filled[name] = _merged(filled.get(name, {}), {unions[name].tag: tag}, unions[name].tag)
+    if (shorter := _short_warmup(filled, fields)) is not None:
+        filled["schedule"] = {**filled["schedule"], "warmup_epochs": shorter}
+    return filled
 
 
-def _recipe(dataset: object) -> Recipe:
+def _recipe(filled: Mapping[str, object]) -> Recipe:
+    if (function := filled.get("function")) is not None:
+        return {**FUNCTION_RECIPE, "optimizer": {**FUNCTION_RECIPE["optimizer"], **_usual_learning_rate(function)}}
+    dataset = filled.get("dataset")
     name = cast("Mapping[str, object]", dataset).get("name") if isinstance(dataset, Mapping) else None
     return RECIPES.get(name, {}) if isinstance(name, str) else {}
+
+
+def _usual_learning_rate(function: object) -> Mapping[str, float]:
+    """What suits a test function; nothing for an expression, or what is neither."""
+    named = find_named(function) if isinstance(function, str) else None
+    return {"lr": named.lr} if named else {}
+
+
+def _as_far_as_it_has(
+    union: TaggedUnion, suited: Mapping[str, Any], given: object, default: str | None
+) -> dict[str, Any]:
+    """Those fields of a nameless object that the member has which is chosen, or chosen by default."""
+    chosen = cast("Mapping[str, object]", given).get(union.tag, default) if isinstance(given, Mapping) else default
+    member = union.members.get(str(chosen))
+    has = member.model_fields if member else {}
+    return {union.tag: chosen, **{field: value for field, value in suited.items() if field in has}}
 
 
 def _merged(given: object, default: object, tag: str | None) -> object:
@@ -49,10 +74,14 @@ def _merged(given: object, default: object, tag: str | None) -> object:
     return {**lower, **upper}
 
 
-def _with_warmup(filled: dict[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
-    epochs = filled.get("epochs", fields["epochs"].default)
-    if filled["schedule"] == {"name": "cosine"} and isinstance(epochs, int):
-        # compared as integers first: a hostile number of epochs may not fit a float
-        is_long = epochs >= WARMUP_EPOCHS / WARMUP_FRACTION
-        filled["schedule"] = {"name": "cosine", "warmup_epochs": WARMUP_EPOCHS if is_long else WARMUP_FRACTION * epochs}
-    return filled
+def _short_warmup(filled: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> float | None:
+    """The default warm-up of a run that is too short for the usual one; None where there is nothing to shorten."""
+    schedule, epochs = filled["schedule"], filled.get("epochs", fields["epochs"].default)
+    if not isinstance(schedule, Mapping) or "warmup_epochs" in schedule or not isinstance(epochs, int):
+        return None
+    union = tagged_union(fields["schedule"])
+    model = union.members.get(str(cast("Mapping[str, object]", schedule).get(union.tag))) if union else None
+    info = model.model_fields.get("warmup_epochs") if model else None
+    # compared as integers first: a hostile number of epochs may not fit a float
+    is_long = epochs >= WARMUP_EPOCHS / WARMUP_FRACTION
+    return None if info is None or info.default != WARMUP_EPOCHS or is_long else WARMUP_FRACTION * epochs

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from lowland.spec.base import ResourceModel
 from lowland.spec.job import JobSpec
-from lowland.spec.states import Outcome, Status
+from lowland.spec.states import Outcome, Status, StopReason
 
 
 class Objective(ResourceModel):
@@ -72,7 +72,7 @@ class Attempt(ResourceModel):
     worker: str
     """Who ran it."""
     device: str
-    """On what, such as "cuda:0" or "cpu:0"."""
+    """On what, such as "cuda:0" or "cpu:0"; a data-parallel job's with commas."""
     started_at: datetime
     """When it was claimed."""
     ended_at: datetime | None
@@ -92,6 +92,14 @@ class Artifact(ResourceModel):
     media_type: str
     href: str
     """Where to GET it."""
+
+
+class Notice(ResourceModel):
+    """Something that happened to a run which went on."""
+
+    type: str
+    """A stable word, such as "checkpoint-damaged"."""
+    detail: str
 
 
 class Links(ResourceModel):
@@ -135,6 +143,10 @@ class Job(ResourceModel):
     """On the test set, measured once, at the end, of the selected weights."""
     metrics: dict[str, float]
     """The latest value of each series."""
+    stop_reason: StopReason | None
+    """Which rule of `stop` ended a job that succeeded before its last epoch."""
+    notices: list[Notice]
+    """What happened on the way that its owner should know of."""
     error: JobError | None
     """Why the job failed, or why its latest attempt was lost."""
     worker: str | None

@@ -95,6 +95,13 @@ class Active(SpecModel):
 
 
 ActiveSteps = Annotated[Active, Field(description="When to perturb at all; the base optimizer steps otherwise.")]
+Shared = Annotated[
+    bool,
+    Field(
+        description="Let data-parallel processes share the gradient that the perturbation is made from; false leaves "
+        "each its own, which is m-sharpness with m the process's share of the batch, and saves a reduction."
+    ),
+]
 
 
 class Plain(SpecModel):
@@ -120,6 +127,7 @@ class Sam(SpecModel):
     shard_size: int | None = Field(default=None, ge=1)
     """Samples that share one perturbation (m-sharpness); null is the whole batch."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
     @model_validator(mode="after")
     def _second_order_is_of_plain_sam(self) -> Self:
@@ -147,6 +155,7 @@ class SparseFisher(SpecModel):
     update_every: int = Field(default=1, ge=1)
     """Epochs between two updates of the mask."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
 
 class SparseDynamic(SpecModel):
@@ -162,6 +171,7 @@ class SparseDynamic(SpecModel):
     update_every: int = Field(default=1, ge=1)
     """Epochs between two updates of the mask."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
 
 class Friendly(SpecModel):
@@ -175,6 +185,7 @@ class Friendly(SpecModel):
     lmbda: float = Field(default=0.9, ge=0, lt=1, validation_alias=AliasChoices("lmbda", "lambda"))
     """Decay of the running average of gradients, per step. 0 keeps only the last gradient."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
 
 class Imbalanced(SpecModel):
@@ -188,6 +199,7 @@ class Imbalanced(SpecModel):
     tail_weight: float = Field(default=2.0, ge=0, le=LARGEST)
     """Weight of the tail classes' loss. 1 is the paper's form."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
 
 class SurrogateGap(SpecModel):
@@ -200,6 +212,7 @@ class SurrogateGap(SpecModel):
     alpha: float = Field(default=0.4, ge=0, le=LARGEST)
     """How much of the clean gradient's part orthogonal to the perturbed one is taken off. 0 is SAM."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
 
 class Look(SpecModel):
@@ -213,6 +226,7 @@ class Look(SpecModel):
     k: int = Field(default=5, ge=1)
     """Steps from one perturbed step to the next; each costs (k + 1) / k passes on average. 1 is SAM."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
 
 class Momentum(SpecModel):
@@ -223,6 +237,7 @@ class Momentum(SpecModel):
     """Length of the perturbation (L2 norm over all parameters), far longer than SAM's. 0 is the base optimizer; typical
     1 to 5."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
 
 class Efficient(SpecModel):
@@ -236,6 +251,7 @@ class Efficient(SpecModel):
     gamma: float = Field(default=0.5, gt=0, le=1)
     """Fraction of the batch that the perturbed gradient is taken on. 1 is all of it."""
     active: ActiveSteps = Active()
+    sync_perturbation: Shared = False
 
 
 #: Other spellings of the variants' names: the names of the classes and what people type. Case and `_` do not matter.

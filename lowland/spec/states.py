@@ -42,6 +42,9 @@ class Event(StrEnum):
 Outcome = Literal["succeeded", "failed", "cancelled", "put_back", "lost"]
 """How a run ends: put back by a worker that shut down, lost with its engine, runner or worker."""
 
+StopReason = Literal["target", "patience", "max_seconds"]
+"""Which rule of `stop` ended a run that succeeded before its last epoch."""
+
 TERMINAL: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 TRANSITIONS: Final[Mapping[Event, Mapping[Status, Status]]] = {

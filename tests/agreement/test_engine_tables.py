@@ -6,13 +6,16 @@ from typing import get_args
 import pytest
 
 import sam
-from lowland.spec.datasets import Augment
-from lowland.spec.job import JobSpec
+from lowland.spec.datasets import Augment, Task
+from lowland.spec.job import Evaluate, JobSpec
 from lowland.spec.unions import tagged_union
 from worker.engine.data import DATASETS
 from worker.engine.data.augment import AUGMENTATIONS
+from worker.engine.data.corruptions import CORRUPTIONS
 from worker.engine.models import MODELS
-from worker.engine.optim import OPTIMIZERS, SCHEDULES
+from worker.engine.optim import OPTIMIZERS
+from worker.engine.schedules import SCHEDULES
+from worker.engine.tasks import TASKS
 
 
 def _named(field: str) -> set[str]:
@@ -38,3 +41,13 @@ def test_the_engine_has_exactly_what_the_contract_names(field: str, table: Colle
 
 def test_the_engine_has_exactly_the_augmentations_of_the_contract() -> None:
     assert set(AUGMENTATIONS) == set(get_args(Augment))
+
+
+def test_the_engine_has_exactly_the_corruptions_of_the_contract() -> None:
+    (corruption,) = get_args(Evaluate.model_fields["corruptions"].annotation)
+
+    assert set(CORRUPTIONS) == set(get_args(corruption))
+
+
+def test_the_engine_has_exactly_the_tasks_that_datasets_have() -> None:
+    assert set(TASKS) == set(get_args(Task))

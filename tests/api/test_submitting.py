@@ -70,7 +70,7 @@ def test_a_spec_in_utf_8_keeps_its_letters(http: httpx2.Client) -> None:
         pytest.param({"dataset": "digits", "name": "a\nb"}, "name", "give one line of text", id="line break"),
         pytest.param({"dataset": "digits", "name": "\ud800"}, "name", "name is", id="half a character"),
         pytest.param({"dataset": "digits", "seed": 10**290}, "seed", "give a number <", id="huge integer"),
-        pytest.param({"dataset": "digits", "accumulate": 2}, "accumulate", "not supported yet", id="later feature"),
+        pytest.param({"dataset": "digits", "sharpness": {}}, "sharpness", "not supported yet", id="later feature"),
     ],
 )
 def test_a_wrong_spec_is_refused_by_field(http: httpx2.Client, spec: Any, field: str, said: str) -> None:

@@ -96,16 +96,19 @@ def test_a_run_that_was_put_back_has_spent_no_attempt_and_keeps_its_place(ledger
     assert (again.job_id, again.attempt, again.token) == (first, 1, 2)
 
 
-def test_a_new_run_goes_on_from_the_recorded_checkpoint(ledger: Ledger) -> None:
+def test_a_new_run_goes_on_from_the_recorded_checkpoints(ledger: Ledger) -> None:
     submit(ledger)
     lease = claimed(ledger)
-    checkpoint = transitions.Checkpoint(token=1, name="last.pt", size_bytes=7, sha256="0" * 64, step=12)
-    fields = {"checkpoint": checkpoint.to_json()}
+    checkpoints = tuple(
+        transitions.Checkpoint(token=1, name=f"step-{step}.pt", size_bytes=7, sha256="0" * 64, step=step)
+        for step in (24, 12)
+    )
+    fields = {"checkpoints": transitions.write_checkpoints(checkpoints)}
     ledger.run(transitions.report(lease, 1, lease_ms=1000, fields=fields))
 
     settle(ledger, lease, "lost")
 
-    assert claimed(ledger).checkpoint == checkpoint
+    assert claimed(ledger).checkpoints == checkpoints
 
 
 def test_a_queued_job_tells_its_place_and_what_it_waits_for(ledger: Ledger) -> None:

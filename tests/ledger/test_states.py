@@ -63,7 +63,7 @@ def its_worker_settles(outcome: Outcome) -> Callable[[Ledger, str], bool]:
             worker="w1",
             device="cpu:0",
             spec=SPEC_JOB,
-            checkpoint=None,
+            checkpoints=(),
         )
         before = job(ledger, job_id).status
         try:

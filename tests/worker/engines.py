@@ -45,7 +45,7 @@ def shell_engine(script: str) -> Start:
     """An engine that is a shell script. `$REPORTS` is the report pipe, `$OUT` its folder, `$RESUME` its checkpoint."""
 
     def command(work: Work, report_fd: int) -> list[str]:
-        lines = f"REPORTS={report_fd}\nOUT='{work.folder}'\nRESUME='{work.resume or ''}'\n{script}"
+        lines = f"REPORTS={report_fd}\nOUT='{work.folder}'\nRESUME='{next(iter(work.resume), '')}'\n{script}"
         return ["bash", "-c", lines]
 
     return program_engine(command)

@@ -21,7 +21,7 @@ from lowland.spec import JobSpec
 from pathlib import Path
 from worker.engines import Work, fork_engine
 
-def look(spec, *, out, reports, resume, keep_all):
+def look(spec, *, out, reports, resume, keep_all, weights):
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1)]
     (out / "seen").write_text(json.dumps({
         "fds": sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")),
@@ -44,7 +44,7 @@ signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
 inherited = os.open(os.devnull, os.O_RDONLY)
 out = Path(sys.argv[1])
 spec = JobSpec.parse({"dataset": "digits", "name": sys.argv[2]})
-engine = fork_engine(Work(spec=spec, folder=out, resume=None, environment={"LOWLAND_THREADS": "3"}))
+engine = fork_engine(Work(spec=spec, folder=out, environment={"LOWLAND_THREADS": "3"}))
 said = os.read(engine.reports, 100)
 if sys.argv[2] == "stays":
     time.sleep(600)

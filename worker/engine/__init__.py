@@ -1,12 +1,14 @@
 """The training engine: a program that takes a job spec and a folder, trains, and reports in JSON lines.
 
-    python -m worker.engine spec.json --out DIR [--resume CHECKPOINT] [--report-fd N]
+    python -m worker.engine spec.json --out DIR [--resume CHECKPOINT]... [--weights FILE]
+        [--report-fd N] [--keep-all]
 
 Importing this package is instant. A process that wants to fork engines calls `preload` once, which imports torch and
 everything else a run needs without computing anything, and then `run` in the forked child.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +28,13 @@ def preload() -> None:
 
 
 def run(
-    spec: JobSpec, *, out: Path, reports: BinaryIO | int, resume: Path | None = None, keep_all: bool = False
+    spec: JobSpec,
+    *,
+    out: Path,
+    reports: BinaryIO | int,
+    resume: Sequence[Path] = (),
+    keep_all: bool = False,
+    weights: Path | None = None,
 ) -> int:
     """Train one spec in this process.
 
@@ -34,14 +42,17 @@ def run(
         spec: what to train.
         out: the folder for checkpoints and artifacts; made where it is missing.
         reports: where the JSON lines go, a binary file or a descriptor; it stays open.
-        resume: a checkpoint to go on from, in whatever folder; it is only read.
+        resume: checkpoints to go on from, in whatever folder, the latest first; they are only read, and a later one
+            only where those before it are damaged.
         keep_all: leave every checkpoint to whoever reads the reports, instead of keeping the last two.
+        weights: the file that `model.init_from` means.
 
     Returns:
         The exit status: 0, `EXIT_STOPPED` or 1. Nothing is raised: an error has been reported and its traceback
         written to standard error.
     """
     preload()
-    from worker.engine.program import run_spec  # noqa: PLC0415  heavy
+    from worker.engine.program import Order, run_spec  # noqa: PLC0415  heavy
 
-    return run_spec(lambda: spec, out=out, reports=reports, resume=resume, keep_all=keep_all)
+    order = Order(out=out, reports=reports, resume=resume, keep_all=keep_all, weights=weights)
+    return run_spec(lambda: spec, order)

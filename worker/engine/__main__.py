@@ -18,15 +18,16 @@ def main() -> int:
     reports = _report_descriptor(options.report_fd)
     # Only now anything heavy is imported: what it may print no longer gets among the reports.
     preload()
-    from worker.engine.program import read_spec, run_spec  # noqa: PLC0415
+    from worker.engine.program import Order, read_spec, run_spec  # noqa: PLC0415
 
-    return run_spec(
-        lambda: read_spec(options.spec),
+    order = Order(
         out=options.out,
         reports=reports,
         resume=options.resume,
         keep_all=options.keep_all,
+        weights=options.weights,
     )
+    return run_spec(lambda: read_spec(options.spec), order)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,7 +36,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("spec", type=Path, help="the job spec, a JSON file")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and artifacts")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from this checkpoint")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CHECKPOINT",
+        help="go on from this checkpoint; given again, from that one where those before are damaged",
+    )
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="the weights that model.init_from means")
     parser.add_argument(
         "--report-fd", type=int, metavar="N", help="descriptor for the reports (default: standard output)"
     )

@@ -1,60 +1,71 @@
-"""What a finished run leaves behind: the weights, what they were made from, and how it went.
+"""What a finished run leaves behind: files that are there complete or not at all, each reported with its checksum.
 
-model.safetensors   the selected weights
-manifest.json       spec, versions, device, sizes, results
-metrics.jsonl       one line an epoch
+Every task writes manifest.json, what the run was made from, and metrics.jsonl, how it went.
 """
 
+import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
-import safetensors.torch
 import torch
-from torch import Tensor
 
 import lowland
+from lowland.spec.job import JobSpec
 from lowland.spec.reports import ArtifactWritten
 from worker.engine.files import write_file
 from worker.engine.reporting import Reporter
+from worker.engine.revision import git_revision
 
 #: The packages whose versions may decide a result.
-_PACKAGES: Final = ("torchvision", "numpy", "scikit-learn", "safetensors", "pydantic")
+_PACKAGES: Final = (
+    "torchvision",
+    "numpy",
+    "scikit-learn",
+    "pyarrow",
+    "pillow",
+    "contourpy",
+    "safetensors",
+    "pydantic",
+)
 
 
-def write_artifacts(
-    folder: Path,
-    reporter: Reporter,
-    *,
-    weights: Mapping[str, Tensor],
-    manifest: Mapping[str, Any],
-    history: Sequence[Mapping[str, float]],
-) -> None:
-    """Write and report each of the three."""
-    # Layout is the device's business, not the file's: the same weights give the same bytes.
-    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
-    lines = "".join(json.dumps(row) + "\n" for row in history)
-    about = json.dumps({**manifest, "versions": _versions()}, indent=2) + "\n"
-    artifacts: list[tuple[str, str, bytes]] = [
-        ("model.safetensors", "application/octet-stream", safetensors.torch.save(tensors)),
-        ("manifest.json", "application/json", about.encode()),
-        ("metrics.jsonl", "application/jsonl", lines.encode()),
-    ]
-    for name, media_type, contents in artifacts:
-        written = write_file(folder / name, _writing(contents))
-        reporter.send(
-            ArtifactWritten(name=name, size_bytes=written.size_bytes, sha256=written.sha256, media_type=media_type)
-        )
+def write_artifact(folder: Path, reporter: Reporter, name: str, media_type: str, contents: bytes) -> None:
+    """Write a file and report it."""
+    written = write_file(folder / name, lambda file: file.write(contents))
+    reporter.send(
+        ArtifactWritten(name=name, size_bytes=written.size_bytes, sha256=written.sha256, media_type=media_type)
+    )
 
 
-def _writing(contents: bytes) -> Callable[[BinaryIO], object]:
-    return lambda file: file.write(contents)
+def write_manifest(folder: Path, reporter: Reporter, spec: JobSpec, about: Mapping[str, Any]) -> None:
+    """manifest.json: the spec, its checksum, the versions, and what the task has to say."""
+    resolved = spec.model_dump(mode="json")
+    canonical = json.dumps(resolved, sort_keys=True, separators=(",", ":"))
+    manifest = {
+        "spec": resolved,
+        "spec_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
+        "seed": spec.seed,
+        **about,
+        "versions": library_versions(),
+        "git_revision": git_revision(),
+    }
+    write_artifact(
+        folder, reporter, "manifest.json", "application/json", (json.dumps(manifest, indent=2) + "\n").encode()
+    )
 
 
-def _versions() -> dict[str, str]:
+def write_series(folder: Path, reporter: Reporter, rows: Sequence[Mapping[str, Any]]) -> None:
+    """metrics.jsonl: one line a point of the series."""
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    write_artifact(folder, reporter, "metrics.jsonl", "application/jsonl", lines.encode())
+
+
+def library_versions() -> dict[str, str]:
+    """Of everything that may decide a result."""
     return {
         "lowland": lowland.__version__,
         "python": platform.python_version(),

@@ -2,57 +2,84 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 import sam
+from sam import SamOptimizer
 from worker.engine.data.augment import Augmentation
 from worker.engine.data.parts import Parts
 from worker.engine.device import Precision, autocast
 from worker.engine.randomness import generator_for, seed_of
+from worker.engine.ranks import Ranks
+from worker.engine.tasks import Task
 
-#: What the data say of the model, without label smoothing.
-_CROSS_ENTROPY: Final = partial(F.cross_entropy, reduction="none")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """How a model is run forward, and what its outputs cost."""
+
+    model: nn.Module
+    task: Task
+    precision: Precision
+    label_smoothing: float
+    sync_perturbation: bool
+    """Whether data-parallel processes share the gradient that a perturbation is made from."""
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """One forward pass, float32 [samples, K]."""
+        with autocast(inputs.device, self.precision):
+            return self.model(inputs).float()
 
 
 class Batch:
-    """A batch as the SAM optimizers want it (`sam.Batch`), which also counts what was classified correctly.
+    """A batch as the SAM optimizers want it (`sam.Batch`), which also keeps what the model said of it at first.
 
     Args:
-        model: is asked for logits again in each pass.
-        images: normalised, [samples, C, H, W].
-        targets: classes, int64 [samples], where the images are.
-        labels: the same on the CPU.
+        inputs: normalised, on the training device.
+        targets: as the dataset has them, there.
+        labels: the classes on the CPU; None in regression.
+        clean_targets: the targets before label noise, where there is any.
+        weight: what each loss counts; not 1 where this process has another share of the batch than the others.
+        is_last: whether no other batch of the same step comes after it.
+        optimizer: whose passes they are.
     """
 
     def __init__(
         self,
-        model: nn.Module,
-        images: Tensor,
+        forward: Forward,
+        inputs: Tensor,
         targets: Tensor,
-        labels: Tensor,
+        labels: Tensor | None,
         *,
-        label_smoothing: float,
-        precision: Precision,
+        clean_targets: Tensor | None,
+        weight: float,
+        is_last: bool,
+        optimizer: SamOptimizer,
     ) -> None:
-        self._model = model
-        self._images = images
+        self._forward = forward
+        self._inputs = inputs
         self._targets = targets
         self._labels = labels
-        self._label_smoothing = label_smoothing
-        self._precision: Precision = precision
-        self._hits = torch.full(targets.shape, -1, dtype=torch.int8, device=targets.device)
+        self._clean_targets = clean_targets
+        self._weight = weight
+        self._is_last = is_last
+        self._optimizer = optimizer
+        self._first: Tensor | None = None
+        self._seen = torch.zeros(targets.shape, dtype=torch.bool, device=targets.device)
+        self._all_seen = False
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._targets)
 
     @property
-    def labels(self) -> Tensor:
-        """The class of each sample, int64 [samples], on the CPU."""
+    def labels(self) -> Tensor | None:
+        """The class of each sample, int64 [samples], on the CPU; None in regression."""
         return self._labels
 
     def losses(self, part: Tensor | None = None) -> Tensor:
@@ -64,29 +91,75 @@ class Batch:
         Returns:
             The loss of each sample, float32 [samples], with its graph.
         """
-        images, targets = self._images, self._targets
+        inputs, targets = self._inputs, self._targets
         if part is not None:
-            part = part.to(images.device, non_blocking=True)
-            images, targets = images[part], targets[part]
-        logits = _logits(self._model, self._precision, images)
-        self._note_hits(part, logits.detach().argmax(1) == targets)
-        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=self._label_smoothing)
+            part = part.to(inputs.device, non_blocking=True)
+            inputs, targets = inputs[part], targets[part]
+        with self._sharing():
+            outputs = self._forward.outputs(inputs)
+        self._note(part, outputs.detach())
+        losses = self._forward.task.losses(outputs, targets, label_smoothing=self._forward.label_smoothing)
+        return losses if self._weight == 1 else losses * self._weight
 
-    def correct(self) -> Tensor:
-        """How many samples were classified correctly when their losses were first asked for.
+    def mean_loss(self, model: nn.Module) -> Tensor:
+        """The mean loss of the samples under a model, with its graph; nothing is noted or shared."""
+        outputs = replace(self._forward, model=model).outputs(self._inputs)
+        losses = self._forward.task.losses(outputs, self._targets, label_smoothing=self._forward.label_smoothing)
+        return (losses * self._weight).mean()
+
+    def count_into(self, tally: Tensor) -> None:
+        """Count what the model said of the samples when their losses were first asked for.
 
         That is at the clean weights, except for a variant that has no pass there (MSAM).
         """
-        return (self._hits == 1).sum()
+        if self._first is not None and self._weight:
+            self._forward.task.count(tally, self._first, self._targets, self._clean_targets)
 
-    def _note_hits(self, part: Tensor | None, right: Tensor) -> None:
+    def _note(self, part: Tensor | None, outputs: Tensor) -> None:
+        if self._all_seen:
+            return
+        if self._first is None:
+            self._first = outputs.new_zeros(len(self), outputs.shape[1])
         index = slice(None) if part is None else part
-        seen = self._hits[index]
-        self._hits[index] = torch.where(seen < 0, right.to(torch.int8), seen)
+        self._first[index] = torch.where(self._seen[index, None], self._first[index], outputs)
+        self._seen[index] = True
+        self._all_seen = part is None
+
+    def _sharing(self) -> AbstractContextManager[None]:
+        """Keep data-parallel processes from sharing a gradient that may stay with each, or is not complete yet."""
+        model = self._forward.model
+        if not isinstance(model, DistributedDataParallel):
+            return nullcontext()
+        stays = self._optimizer.gradient_may_stay_local and not self._forward.sync_perturbation
+        return model.no_sync() if stays or not self._is_last else nullcontext()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one optimizer step is made on: this rank's share of one or several batches."""
+
+    batches: tuple[Batch, ...]
+    samples: int
+    """On all ranks together."""
+
+    def for_optimizer(self, first: sam.Batch | None = None) -> sam.Batch:
+        """All of it, as an optimizer takes it; with another batch in the first one's place where one is given."""
+        batches: list[sam.Batch] = [first or self.batches[0], *self.batches[1:]]
+        return batches[0] if len(batches) == 1 else sam.Accumulated(batches)
+
+    def count_into(self, tally: Tensor) -> None:
+        """Count what the model said of this rank's samples."""
+        for batch in self.batches:
+            batch.count_into(tally)
 
 
 class TrainingBatches:
-    """The batches of every epoch, each a function of the seed and of the epoch or step alone."""
+    """The steps of every epoch, each a function of the seed and of the epoch or step alone.
+
+    Args:
+        batch_size: samples of one batch, over all ranks.
+        accumulate: batches of one step; at the end of an epoch a step may have fewer.
+    """
 
     def __init__(
         self,
@@ -94,71 +167,86 @@ class TrainingBatches:
         augment: Augmentation,
         *,
         batch_size: int,
+        accumulate: int,
         seed: int,
-        label_smoothing: float,
-        precision: Precision,
+        ranks: Ranks,
     ) -> None:
         self._parts = parts
         self._augment = augment
         self._batch_size = batch_size
+        self._accumulate = accumulate
         self._seed = seed
-        self._label_smoothing = label_smoothing
-        self._precision: Precision = precision
-        self._mean_pixel = parts.normalise.mean_pixel
+        self._ranks = ranks
 
     def __len__(self) -> int:
-        """Batches in an epoch; the last may be smaller."""
-        return math.ceil(len(self._parts.training) / self._batch_size)
+        """Steps in an epoch; the last may have fewer samples."""
+        return math.ceil(len(self._parts.training) / (self._batch_size * self._accumulate))
 
-    def epoch(self, epoch: int, *, skip: int, model: nn.Module) -> Iterator[Batch]:
-        """The batches of one epoch (from 0), without the first `skip`, to be trained on one after the other."""
-        device = self._parts.training.labels.device
+    def epoch(self, epoch: int, *, skip: int, forward: Forward, optimizer: SamOptimizer) -> Iterator[Step]:
+        """The steps of one epoch (from 0), without the first `skip`, to be taken one after the other."""
         order = torch.randperm(len(self._parts.training), generator=generator_for(self._seed, "order", epoch))
-        pieces = zip(order.split(self._batch_size), order.to(device).split(self._batch_size), strict=True)
         first = epoch * len(self)
-        for position, (host_index, index) in enumerate(pieces):
+        for position, index in enumerate(order.split(self._batch_size * self._accumulate)):
             if position >= skip:
-                yield self._batch(host_index, index, first + position, model)
+                yield self._step(index, first + position, forward, optimizer)
 
-    def sample(self, count: int, step: int, *, model: nn.Module) -> sam.Batch:
-        """Training samples to estimate something from: as they are, with plain cross-entropy.
+    def sample(self, count: int, step: int, *, forward: Forward) -> sam.Batch:
+        """Training samples to estimate something from: as they are, without label smoothing, the same on every rank.
 
         Args:
             count: how many; all, where there are fewer.
             step: decides, with the seed, which; nothing that training draws is touched.
-            model: whose losses they are.
+            forward: whose losses they are.
         """
-        parts = self._parts
-        order = torch.randperm(len(parts.training), generator=generator_for(self._seed, "sample", step))
-        host_index = order[: min(count, len(order))]
-        samples = parts.training[host_index.to(parts.training.labels.device)]
+        order = torch.randperm(len(self._parts.training), generator=generator_for(self._seed, "sample", step))
+        index = order[: min(count, len(order))]
+        inputs, targets = self._at(index)
         return sam.Minibatch(
-            partial(_logits, model, self._precision),
-            parts.normalise(samples.images),
-            samples.labels,
-            _CROSS_ENTROPY,
-            labels=parts.host_labels[host_index],
+            forward.outputs,
+            self._parts.normalise(inputs),
+            targets,
+            partial(forward.task.losses, label_smoothing=0.0),
+            labels=self._labels(index),
         )
 
-    def _batch(self, host_index: Tensor, index: Tensor, step: int, model: nn.Module) -> Batch:
-        parts = self._parts
-        samples = parts.training[index]
-        varied = self._augment(
-            samples.images, self._mean_pixel, generator_for(self._seed, "augment", step, device=index.device)
-        )
+    def _step(self, index: Tensor, step: int, forward: Forward, optimizer: SamOptimizer) -> Step:
+        rank = self._ranks.rank
+        generator = generator_for(self._seed, "augment", step * self._ranks.count + rank, device=self._parts.device)
         # What the model draws itself (dropout) comes from torch's own generators.
-        torch.manual_seed(seed_of(self._seed, "forward", step))
+        torch.manual_seed(seed_of(self._seed, "forward", step * self._ranks.count + rank))
+        pieces = index.split(self._batch_size)
+        batches = [
+            self._batch(piece, generator, forward, optimizer, is_last=number == len(pieces))
+            for number, piece in enumerate(pieces, 1)
+        ]
+        return Step(batches=tuple(batches), samples=len(index))
+
+    def _batch(
+        self, index: Tensor, generator: torch.Generator, forward: Forward, optimizer: SamOptimizer, *, is_last: bool
+    ) -> Batch:
+        parts = self._parts
+        part, weight = self._ranks.share(len(index))
+        mine = index[part]
+        inputs, targets = self._at(mine)
+        if parts.normalise.mean_pixel is not None:
+            inputs = self._augment(inputs, parts.normalise.mean_pixel, generator)
         return Batch(
-            model,
-            parts.normalise(varied),
-            samples.labels,
-            parts.host_labels[host_index],
-            label_smoothing=self._label_smoothing,
-            precision=self._precision,
+            forward,
+            parts.normalise(inputs),
+            targets,
+            self._labels(mine),
+            clean_targets=None if parts.clean_targets is None else parts.clean_targets[mine.to(parts.device)],
+            weight=weight,
+            is_last=is_last,
+            optimizer=optimizer,
         )
 
+    def _at(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw inputs and targets, on the training device, wherever the dataset lies."""
+        training, device = self._parts.training, self._parts.device
+        inputs = training.inputs(index.to(training.source.device))
+        return inputs.to(device, non_blocking=True), training.targets[index.to(training.targets.device)]
 
-def _logits(model: nn.Module, precision: Precision, images: Tensor) -> Tensor:
-    """One forward pass, float32 [samples, classes]."""
-    with autocast(images.device, precision):
-        return model(images).float()
+    def _labels(self, index: Tensor) -> Tensor | None:
+        labels = self._parts.host_labels
+        return None if labels is None else labels[index]

@@ -4,10 +4,8 @@ A checkpoint is one file that `torch.load(weights_only=True)` reads:
 
     format      FORMAT
     spec        what decides the weights, as in the job spec
-    versions    of torch
-    model       state_dict
-    optimizer   state_dict of the SAM optimizer, its base optimizer's included
-    state       step, epochs, sums of the epoch under way, history, selected weights
+    versions    of torch and of the libraries that compute
+    ...         what the task keeps: see `resuming.py`
 
 Each has a name of its own, so that a later one never overwrites one that somebody has been told of. Whoever keeps
 records of them deletes them too; without anybody the last two are kept.
@@ -23,12 +21,13 @@ from typing import Any, Final
 import torch
 
 from lowland.spec.job import JobSpec
-from lowland.spec.reports import CheckpointWritten
-from worker.engine.errors import CheckpointUnreadable, CheckpointUnusable
+from lowland.spec.reports import CheckpointWritten, Noticed
+from worker.engine.artifacts import library_versions
+from worker.engine.errors import CheckpointDamaged, CheckpointUnreadable, CheckpointUnusable
 from worker.engine.files import write_file
-from worker.engine.reporting import Reporter
+from worker.engine.session import Session
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 KEPT: Final = 2
 
 #: Fields of a spec that may change between stopping and going on: they do not decide what the weights become.
@@ -43,45 +42,47 @@ _FREE: Final = frozenset(
 class Checkpoints:
     """Writes a run's checkpoints into its folder, when they are due."""
 
-    def __init__(self, folder: Path, spec: JobSpec, reporter: Reporter, *, keep_all: bool) -> None:
-        self._folder = folder
+    def __init__(self, session: Session, spec: JobSpec) -> None:
+        self._folder = session.out
+        self._reporter = session.reporter
+        self._keep_all = session.keep_all
         self._spec = spec
-        self._reporter = reporter
-        self._keep_all = keep_all
         self._names: list[str] = []
         self._written_at = time.monotonic()
 
+    @property
+    def last_name(self) -> str | None:
+        """The latest one; None where none was written."""
+        return self._names[-1] if self._names else None
+
+    def has(self, *, step: int, epochs_ended: int) -> bool:
+        """Whether this run has written one at that point."""
+        return _name(step, epochs_ended) in self._names
+
     def due_at_epoch(self, epochs_ended: int) -> bool:
         """Whether the epoch that has just ended wants one."""
-        return epochs_ended % self._spec.checkpoint_every_epochs == 0 or self.due_by_time()
+        return epochs_ended % self._spec.checkpoint_every_epochs == 0
 
     def due_by_time(self) -> bool:
         """Whether the last one is too long ago."""
         every_s = self._spec.checkpoint_every_s
         return every_s is not None and time.monotonic() - self._written_at >= every_s
 
-    def write(
-        self,
-        *,
-        step: int,
-        epochs_ended: int,
-        model: Mapping[str, Any],
-        optimizer: Mapping[str, Any],
-        state: Mapping[str, Any],
-    ) -> None:
-        """Write one, report it, delete what is no longer kept. One that lies there already is left alone."""
-        name = f"checkpoint-{epochs_ended:05d}-{step:09d}.pt"
-        if name in self._names:
-            return
-        contents = {
+    def left_to_another(self, *, step: int, epochs_ended: int) -> None:
+        """Note that another rank writes one at this point."""
+        self._names.append(_name(step, epochs_ended))
+        self._written_at = time.monotonic()
+
+    def write(self, *, step: int, epochs_ended: int, contents: Mapping[str, Any]) -> None:
+        """Write one, report it, delete what is no longer kept."""
+        name = _name(step, epochs_ended)
+        everything = {
             "format": FORMAT,
             "spec": _identity(self._spec),
-            "versions": {"torch": str(torch.__version__)},
-            "model": model,
-            "optimizer": optimizer,
-            "state": state,
+            "versions": library_versions(),
+            **contents,
         }
-        written = write_file(self._folder / name, lambda file: torch.save(contents, file))
+        written = write_file(self._folder / name, lambda file: torch.save(everything, file))
         self._written_at = time.monotonic()
         self._reporter.send(
             CheckpointWritten(
@@ -91,6 +92,26 @@ class Checkpoints:
         self._names.append(name)
         while len(self._names) > KEPT and not self._keep_all:
             (self._folder / self._names.pop(0)).unlink(missing_ok=True)
+
+
+def first_usable(session: Session, spec: JobSpec) -> tuple[Path, Mapping[str, Any]]:
+    """Read the session's checkpoints, the latest first, until one is whole; what was passed over is reported.
+
+    Raises:
+        CheckpointUnreadable: a file is not there, or the disk does not give it.
+        CheckpointUnusable: all of them are damaged, or one is of another format or of another job.
+    """
+    *earlier, last = session.resume
+    for path in earlier:
+        try:
+            return path, read_checkpoint(path, spec)
+        except CheckpointDamaged as error:
+            session.reporter.send(Noticed(type="checkpoint-damaged", detail=f"{error}; the one before is used"))
+    return last, read_checkpoint(last, spec)
+
+
+def _name(step: int, epochs_ended: int) -> str:
+    return f"checkpoint-{epochs_ended:05d}-{step:09d}.pt"
 
 
 def read_checkpoint(path: Path, spec: JobSpec) -> Mapping[str, Any]:
@@ -125,9 +146,9 @@ def _decoded(path: Path, raw: bytes) -> Mapping[str, Any]:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             damaged = archive.testzip()
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise CheckpointUnusable(path, f"is damaged or incomplete ({error})") from error
+        raise CheckpointDamaged(path, f"is damaged or incomplete ({error})") from error
     if damaged is not None:
-        raise CheckpointUnusable(path, f"is damaged ({damaged} does not match its checksum)")
+        raise CheckpointDamaged(path, f"is damaged ({damaged} does not match its checksum)")
     try:
         contents = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     # What torch raises for an archive that is none of its own is not documented; it is never the job's fault.

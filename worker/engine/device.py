@@ -10,24 +10,27 @@ import torch
 
 from worker.engine.errors import DeviceUnavailable
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
-_DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device to train on: `auto` is the first GPU this process may see, else the CPU.
+def choose_device(wanted: Literal["auto", "cpu", "cuda"], *, rank: int = 0) -> torch.device:
+    """The device to train on: `auto` is a GPU where this process may see one, else the CPU.
+
+    Args:
+        rank: of a data-parallel process; each has a GPU of its own.
 
     Raises:
-        DeviceUnavailable: a GPU was asked for and there is none.
+        DeviceUnavailable: a GPU was asked for and there is none, or fewer than ranks.
     """
-    if wanted == "cpu":
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
-    if torch.cuda.is_available():
-        return torch.device("cuda", 0)
-    if wanted == "cuda":
-        raise DeviceUnavailable(wanted)
-    return torch.device("cpu")
+    if not torch.cuda.is_available() or rank >= torch.cuda.device_count():
+        raise DeviceUnavailable(wanted, found=torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    device = torch.device("cuda", rank)
+    torch.cuda.set_device(device)
+    return device
 
 
 def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
@@ -42,8 +45,6 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: to
     """
     if wanted == "auto":
         return "bf16" if _BF16_IN_HARDWARE[device.type]() else "fp32"
-    if wanted == "fp16":
-        raise ValueError("precision is fp16, which needs a loss scaler; give fp32 or bf16")
     return wanted
 
 
@@ -58,15 +59,19 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 @contextmanager
-def computing(device: torch.device, *, deterministic: bool, threads: int | None) -> Iterator[None]:
-    """Set torch up for the run, and put back what is not this run's own when it is over."""
+def computing(device: torch.device, *, deterministic: bool, threads: int | None, ranks: int = 1) -> Iterator[None]:
+    """Set torch up for the run, and put back what is not this run's own when it is over.
+
+    Args:
+        threads: of all ranks together, which share them out; None is one per core.
+    """
     before = {
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "fill": torch.utils.deterministic.fill_uninitialized_memory,  # pyright: ignore[reportAttributeAccessIssue]: set up by torch at import
         "benchmark": torch.backends.cudnn.benchmark,
     }
-    if threads is not None:
-        torch.set_num_threads(threads)
+    if threads is not None or ranks > 1:
+        torch.set_num_threads(max(1, (threads or torch.get_num_threads()) // ranks))
     if deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, and reads this when it is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

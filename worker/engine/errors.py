@@ -4,13 +4,18 @@ EngineError
   ├ SpecUnusable            the spec cannot be read, or asks for what the engine does not do
   ├ VariantUnsuited         the SAM variant cannot train on this data
   ├ DatasetUnavailable      the files are neither on disk nor to be had from the network
+  │   └ OwnDatasetUnavailable   people's own files are not under LOWLAND_DATA_DIR
   ├ DatasetBroken           the files are there and do not hold what they should
   ├ DatasetTooSmall         nothing is left to train on
-  ├ CheckpointUnusable      the checkpoint is damaged, or of another job
+  ├ OptimizerUnsuited       the base optimizer has nothing to do in this model
+  ├ CheckpointUnusable      the checkpoint is of another job or another engine
+  │  └ CheckpointDamaged    its bytes are not those that were written
   ├ CheckpointUnreadable    the checkpoint's file is not there, or the disk does not give it (not permanent)
   ├ LossNotFinite           the loss or a gradient became NaN or infinite
   ├ DeviceUnavailable       the machine lacks the device the spec asks for (not permanent)
-  └ OutOfMemory             the device's memory did not do (not permanent)
+  ├ OutOfMemory             the device's memory did not do (not permanent)
+  ├ RankLost                a data-parallel process died without a word (not permanent)
+  └ RankFailed              another data-parallel process gave up: its error
 
 Each class says in `type` and `title` what the job's error will be called, and in `permanent` whether another attempt
 would fail the same way. Whatever else is raised is an `engine-error`, which another attempt may survive.
@@ -57,6 +62,17 @@ class VariantUnsuited(EngineError):
         )
 
 
+class OptimizerUnsuited(EngineError):
+    """The base optimizer has nothing to do in this model."""
+
+    type = "optimizer-unsuited"
+    title = "The optimizer does not suit the model"
+
+    def __init__(self, optimizer: str, problem: str) -> None:
+        self.optimizer = optimizer
+        super().__init__(f'optimizer.name is "{optimizer}": {problem}')
+
+
 class DatasetUnavailable(EngineError):
     """The dataset's files are neither on disk nor to be had from the network."""
 
@@ -82,7 +98,7 @@ class DatasetBroken(EngineError):
         self.dataset = dataset
         self.folder = folder
         what = problem if isinstance(problem, str) else _one_line(problem)
-        super().__init__(f"{dataset} in {folder} cannot be read: {what}. Replace the files.")
+        super().__init__(f"{dataset} in {folder} cannot be read: {what}. Mend or replace the files.")
 
 
 class DatasetTooSmall(EngineError):
@@ -109,6 +125,10 @@ class CheckpointUnusable(EngineError):
         super().__init__(f"{path.name}: {problem}")
 
 
+class CheckpointDamaged(CheckpointUnusable):
+    """The checkpoint's bytes are not those that were written."""
+
+
 class CheckpointUnreadable(EngineError):
     """The checkpoint's file is not there, or the disk does not give it."""
 
@@ -127,12 +147,14 @@ class LossNotFinite(EngineError):
     type = "loss-not-finite"
     title = "The loss is no longer finite"
 
-    def __init__(self, *, what: str, step: int, lr: float) -> None:
+    def __init__(self, *, what: str, step: int, lr: float, checkpoint: str | None = None) -> None:
         self.step = step
         self.lr = lr
+        self.checkpoint = checkpoint
+        kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint was written before"
         super().__init__(
-            f"{what} is NaN or infinite at step {step}, where the learning rate is {lr:.6g}; "
-            "lower optimizer.lr, or set clip_norm"
+            f"{what} is NaN or infinite at step {step}, where the learning rate is {lr:.6g}; {kept}. "
+            "Lower optimizer.lr, or set clip_norm."
         )
 
 
@@ -143,8 +165,9 @@ class DeviceUnavailable(EngineError):
     title = "No such device here"
     permanent = False
 
-    def __init__(self, device: str) -> None:
-        super().__init__(f"resources.device is {device} and this machine has none that torch can use")
+    def __init__(self, device: str, *, found: int) -> None:
+        has = "none" if found == 0 else f"only {found}"
+        super().__init__(f"resources.device is {device} and this machine has {has} that torch can use")
 
 
 class OutOfMemory(EngineError):
@@ -158,8 +181,43 @@ class OutOfMemory(EngineError):
         super().__init__(f"{_one_line(cause)}. Lower batch_size or model.width.")
 
 
+class OwnDatasetUnavailable(DatasetUnavailable):
+    """People's own files are not where the spec says, under LOWLAND_DATA_DIR."""
+
+    def __init__(self, dataset: str, *, path: str, problem: str) -> None:
+        self.dataset = dataset
+        self.path = path
+        EngineError.__init__(self, f'{dataset} is not on disk: dataset.path is "{path}", and {problem}')
+
+
+class RankLost(EngineError):
+    """A data-parallel process died without a word."""
+
+    type = "rank-lost"
+    title = "A data-parallel process was lost"
+    permanent = False
+
+    def __init__(self, rank: int, exit_status: int) -> None:
+        self.rank = rank
+        how = f"by signal {-exit_status}" if exit_status < 0 else f"with exit status {exit_status}"
+        super().__init__(f"rank {rank} ended {how} and said nothing")
+
+
+class RankFailed(EngineError):
+    """Another data-parallel process gave up: its error is the one to report."""
+
+    type = "rank-failed"
+    title = "A data-parallel process failed"
+
+    def __init__(self, report: Broken) -> None:
+        self.report = report
+        super().__init__(report.detail)
+
+
 def broken(error: BaseException) -> Broken:
     """Say in a report why the engine gives up."""
+    if isinstance(error, RankFailed):
+        return error.report
     if _is_out_of_memory(error):
         error = OutOfMemory(error)
     if isinstance(error, EngineError):

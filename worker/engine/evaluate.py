@@ -1,18 +1,19 @@
 """Measuring a model on a part of the data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor
 
+from worker.engine.batches import Forward
 from worker.engine.data import Samples
-from worker.engine.data.parts import Normaliser
-from worker.engine.device import Precision, autocast
+from worker.engine.data.parts import Parts
+from worker.engine.ranks import Ranks
 from worker.engine.stop import StopFlag
 
-#: Images per forward pass: few enough to stay in a CPU's cache, enough to keep a GPU busy.
+#: Samples per forward pass: few enough to stay in a CPU's cache, enough to keep a GPU busy.
 BATCH_SIZE: Final = 512
 
 
@@ -21,27 +22,62 @@ class Measured:
     """What a model does on some samples."""
 
     loss: float
-    """Mean cross-entropy, without label smoothing."""
-    accuracy: float
+    """Mean loss, without label smoothing."""
+    metrics: dict[str, float]
+    """What the task measures: "accuracy", or "r2" and "mse"."""
+
+    def named(self, part: str) -> dict[str, float]:
+        """Loss and metrics as series of a part: "validation_loss" and so on."""
+        return {f"{part}_{name}": value for name, value in {"loss": self.loss, **self.metrics}.items()}
+
+
+class Watcher(Protocol):
+    """Wants to see everything that is measured."""
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None: ...
+
+
+class Alter(Protocol):
+    """Changes raw inputs before the model sees them; is told the first sample's number."""
+
+    def __call__(self, inputs: Tensor, first: int) -> Tensor: ...
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, samples: Samples, normalise: Normaliser, *, precision: Precision, stop: StopFlag
+    forward: Forward,
+    samples: Samples,
+    parts: Parts,
+    *,
+    stop: StopFlag,
+    ranks: Ranks,
+    watchers: Sequence[Watcher] = (),
+    alter: Alter | None = None,
 ) -> Measured:
-    """Measure loss and accuracy in eval mode; the model is left in it.
+    """Measure in eval mode; the model is left in it.
+
+    Each of several ranks measures a share, and all get the same result; watchers see their rank's share.
 
     Raises:
         Stopped: the run was asked to stop; nothing has changed.
     """
-    model.eval()
-    device = samples.labels.device
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    for images, labels in zip(samples.images.split(BATCH_SIZE), samples.labels.split(BATCH_SIZE), strict=True):
-        stop.check()
-        with autocast(device, precision):
-            logits = model(normalise(images))
-        loss += F.cross_entropy(logits.float(), labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-    return Measured(loss=float(loss) / len(samples), accuracy=int(correct) / len(samples))
+    forward.model.eval()
+    share, weight = ranks.share(len(samples))
+    tally = forward.task.tally()
+    loss = torch.zeros((), dtype=torch.float64, device=parts.device)
+    first = share.start
+    for inputs, targets in samples.batches(BATCH_SIZE, share) if weight else ():
+        if ranks.count == 1:  # several ranks have to stop at the same point, which is between two steps
+            stop.check()
+        on_device = inputs.to(parts.device, non_blocking=True)
+        if alter is not None:
+            on_device = alter(on_device, first)
+        outputs = forward.outputs(parts.normalise(on_device))
+        loss += forward.task.losses(outputs, targets).sum()
+        forward.task.count(tally, outputs, targets)
+        for watcher in watchers:
+            watcher.add(outputs, targets)
+        first += len(targets)
+    return Measured(
+        loss=float(ranks.added_up(loss)) / len(samples), metrics=forward.task.metrics(ranks.added_up(tally))
+    )

@@ -1,82 +1,52 @@
-"""The optimizer of a run, and the learning rate at each of its steps.
+"""The optimizer of a run: a SAM variant around a base optimizer, over all parameters of the model."""
 
-The learning rate is a pure function of the step, so it needs no state of its own in a checkpoint:
-
-    rises from 0 to the peak over the warm-up, then peak · course(t) with t from 0 to 1 over the steps that are left
-"""
-
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 import sam
 from lowland.spec.job import JobSpec
-from lowland.spec.optimizers import OptimizerSpec, ScheduleSpec
 from sam import SamOptimizer
+from worker.engine.muon import muon_for
 
-OPTIMIZERS: Final[Mapping[str, type[torch.optim.Optimizer]]] = {
-    "sgd": torch.optim.SGD,
-    "adamw": torch.optim.AdamW,
+#: A model -> what builds the base optimizer from parameters and the fields of its spec.
+BaseFor = Callable[[nn.Module], Callable[..., Optimizer]]
+
+
+def _any_model(optimizer: type[Optimizer]) -> BaseFor:
+    return lambda model: optimizer
+
+
+OPTIMIZERS: Final[Mapping[str, BaseFor]] = {
+    "sgd": _any_model(torch.optim.SGD),
+    "adam": _any_model(torch.optim.Adam),
+    "adamw": _any_model(torch.optim.AdamW),
+    "rmsprop": _any_model(torch.optim.RMSprop),
+    "muon": muon_for,
 }
-
-SCHEDULES: Final[Mapping[str, Callable[[float], float]]] = {
-    "constant": lambda t: 1.0,
-    "cosine": lambda t: (1 + math.cos(math.pi * t)) / 2,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LearningRate:
-    """The learning rate of every step of a run."""
-
-    peak: float
-    course: Callable[[float], float]
-    steps: int
-    warmup_steps: float
-
-    @classmethod
-    def of(
-        cls, optimizer: OptimizerSpec, schedule: ScheduleSpec, *, epochs: int, steps_per_epoch: int
-    ) -> "LearningRate":
-        """That of a job whose epochs have so many steps."""
-        return cls(
-            peak=optimizer.lr,
-            course=SCHEDULES[schedule.name],
-            steps=epochs * steps_per_epoch,
-            warmup_steps=schedule.warmup_epochs * steps_per_epoch,
-        )
-
-    def __call__(self, step: int) -> float:
-        """Of the step with this number, from 0. Never 0: the first step already rises, the last is not yet down."""
-        if step + 1 <= self.warmup_steps:
-            return self.peak * (step + 1) / self.warmup_steps
-        after_warmup = max(step - self.warmup_steps, 0)
-        return self.peak * self.course(after_warmup / (self.steps - self.warmup_steps))
 
 
 def build_optimizer(spec: JobSpec, model: nn.Module) -> SamOptimizer:
-    """The variant around its base optimizer, over all parameters of the model; weight decay is on all of them."""
+    """The variant around its base optimizer; weight decay is on all parameters.
+
+    Raises:
+        OptimizerUnsuited: the base optimizer has nothing to do in this model.
+    """
+    options: dict[str, Any] = spec.optimizer.model_dump(exclude={"name"})
     optimizer = sam.build(
         spec.sam.variant,
         model.parameters(),
-        OPTIMIZERS[spec.optimizer.name],
+        OPTIMIZERS[spec.optimizer.name](model),
         model=model,
-        **spec.sam.model_dump(exclude={"variant"}),
-        **spec.optimizer.model_dump(exclude={"name"}),
+        **spec.sam.model_dump(exclude={"variant", "sync_perturbation"}),
+        **options,
     )
     if spec.clip_norm is not None:
         _clip_before_each_step(optimizer, spec.clip_norm)
     return optimizer
-
-
-def set_learning_rate(optimizer: SamOptimizer, lr: float) -> None:
-    """For the next step, in every group."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
 
 
 def _clip_before_each_step(optimizer: SamOptimizer, clip_norm: float) -> None:

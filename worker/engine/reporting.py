@@ -12,15 +12,20 @@ PROGRESS_INTERVAL_S: Final = 0.25
 
 
 class Reporter:
-    """Writes reports to the file or descriptor given, which it leaves open."""
+    """Writes reports to the file or descriptor given, which it leaves open; with None it sends nothing."""
 
-    def __init__(self, to: BinaryIO | int) -> None:
+    def __init__(self, to: BinaryIO | int | None) -> None:
         self._file = os.fdopen(to, "wb", closefd=False) if isinstance(to, int) else to
 
     def send(self, report: Report) -> None:
         """Write one line, and see it off."""
-        self._file.write(write_report(report))
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(write_report(report))
+            self._file.flush()
+
+
+#: For a process that another one speaks for.
+SILENT: Final = Reporter(None)
 
 
 class ProgressMeter:

@@ -18,8 +18,12 @@ class EngineSettings(BaseSettings):
     )
 
     data_dir: Path | None = None
-    """Folder with datasets as torchvision unpacks them; only read from."""
+    """Folder with datasets as torchvision unpacks them and with people's own (`folder`, `table`); only read from."""
     download_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "lowland" / "datasets")
     """Where datasets that are not in `data_dir` are downloaded to, and found again."""
+    cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "lowland" / "decoded")
+    """Where decoded images are kept, so that the next run opens them at once; may be emptied while nothing trains."""
     threads: int | None = Field(default=None, ge=1)
     """Threads torch computes with on a CPU; the default is torch's own choice, one per core."""
+    compile_backend: str = "inductor"
+    """What `compile` hands the model to: a backend of torch.compile. "inductor" needs a C++ compiler on a CPU."""

@@ -20,6 +20,11 @@ class StopFlag:
         """Ask the run to stop at the next opportunity."""
         self._raised = True
 
+    @property
+    def is_set(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._raised
+
     def check(self) -> None:
         """Raise `Stopped` if the run was asked to stop."""
         if self._raised:

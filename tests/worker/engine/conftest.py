@@ -17,6 +17,12 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOWLAND_THREADS", "1")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded images are kept where the tests end."""
+    monkeypatch.setenv("LOWLAND_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "decoded"))
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder of real datasets; the test is skipped where there is none."""

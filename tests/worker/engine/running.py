@@ -4,17 +4,23 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 import worker.engine
 from lowland.spec.job import JobSpec
 from lowland.spec.reports import CheckpointWritten, Finished, Report, read_report
 from tests.waiting import until
+from worker.engine.reporting import SILENT
+from worker.engine.session import Session
+from worker.engine.settings import EngineSettings
+from worker.engine.stop import StopFlag
 
 R = TypeVar("R")
 
@@ -71,6 +77,13 @@ class Outcome:
         return sha256
 
 
+def session_in(out: Path) -> Session:
+    """For what is called without the program around it."""
+    return Session(
+        settings=EngineSettings(), device=torch.device("cpu"), out=out, reporter=SILENT, stop=StopFlag()
+    )
+
+
 class StoppingFile(BytesIO):
     """Where reports go until one meets a condition: then this process gets SIGTERM, as the runner would send it."""
 
@@ -85,11 +98,17 @@ class StoppingFile(BytesIO):
 
 
 def run(
-    spec: JobSpec, out: Path, *, resume: Path | None = None, stop_at: Callable[[Report], bool] = lambda report: False
+    spec: JobSpec,
+    out: Path,
+    *,
+    resume: Path | Sequence[Path] = (),
+    weights: Path | None = None,
+    stop_at: Callable[[Report], bool] = lambda report: False,
 ) -> Outcome:
     """Train in this process; with `stop_at`, SIGTERM comes while the first such report is being written."""
     reports = StoppingFile(stop_at)
-    status = worker.engine.run(spec, out=out, reports=reports, resume=resume)
+    checkpoints = [resume] if isinstance(resume, Path) else resume
+    status = worker.engine.run(spec, out=out, reports=reports, resume=checkpoints, weights=weights)
     return Outcome(status=status, reports=parsed(reports.getvalue()))
 
 
@@ -102,7 +121,7 @@ def parsed(lines: bytes) -> list[Report]:
 class ForkedEngine:
     """An engine in a process of its own, forked from one that has called `preload` and nothing else."""
 
-    def __init__(self, spec: JobSpec, out: Path, *, resume: Path | None = None, threads: int = 1) -> None:
+    def __init__(self, spec: JobSpec, out: Path, *, resume: Sequence[Path] = (), threads: int = 1) -> None:
         out.mkdir(exist_ok=True)
         self._reports = out / "reports.jsonl"
         context = multiprocessing.get_context("forkserver")
@@ -130,7 +149,7 @@ class ForkedEngine:
         return parsed(lines[: lines.rfind(b"\n") + 1])
 
 
-def _run_forked(spec: str, out: Path, reports: Path, resume: Path | None, threads: int) -> None:
+def _run_forked(spec: str, out: Path, reports: Path, resume: Sequence[Path], threads: int) -> None:
     os.environ["LOWLAND_THREADS"] = str(threads)
     descriptor = os.open(reports, os.O_WRONLY | os.O_CREAT)
     os._exit(worker.engine.run(JobSpec.parse(json.loads(spec)), out=out, reports=descriptor, resume=resume))

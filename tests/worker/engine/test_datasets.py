@@ -13,18 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
-from torchvision.datasets import CIFAR10, KMNIST
+from pydantic import TypeAdapter
+from torchvision.datasets import CIFAR10, CIFAR100, KMNIST
 
+from lowland.spec.datasets import BreastCancer, Cifar10, DatasetSpec, Diabetes, Digits, Kmnist, Linear
 from lowland.spec.reports import Broken
 from tests.worker.engine.running import run, tiny
-from worker.engine.data import DATASETS, cifar10, digits, fashion_mnist, kmnist
+from worker.engine.data import DATASETS, Dataset, Samples, cifar10, cifar100, fashion_mnist, kmnist, mnist, svhn
 from worker.engine.data.idx import idx_files
 from worker.engine.data.torchvision_files import TorchvisionFiles
 from worker.engine.errors import DatasetBroken, DatasetUnavailable
 from worker.engine.settings import EngineSettings
 
-GREY = {"kmnist": kmnist.FILES, "fashion-mnist": fashion_mnist.FILES}
+GREY = {"mnist": mnist.FILES, "kmnist": kmnist.FILES, "fashion-mnist": fashion_mnist.FILES}
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +48,25 @@ def _forget_proxies() -> None:
 
 
 def _settings(tmp_path: Path, data_dir: Path | None = None) -> EngineSettings:
-    return EngineSettings(data_dir=data_dir, download_dir=tmp_path / "downloads")
+    return EngineSettings(data_dir=data_dir, download_dir=tmp_path / "downloads", cache_dir=tmp_path / "decoded")
+
+
+def _spec(name: str) -> DatasetSpec:
+    return TypeAdapter[DatasetSpec](DatasetSpec).validate_python(name)
+
+
+def _images(samples: Samples) -> np.ndarray:
+    """All inputs of some samples, in order."""
+    return samples.inputs(torch.arange(len(samples))).numpy()
+
+
+def _all_inputs(dataset: Dataset) -> torch.Tensor:
+    return torch.cat([part.inputs(torch.arange(len(part))) for part in (dataset.train, dataset.test)])
+
+
+def _ends(samples: Samples) -> tuple[int, ...]:
+    """The first and the last few targets."""
+    return (*samples.targets[:3].tolist(), *samples.targets[-2:].tolist())
 
 
 def _pixels(count: int, *shape: int) -> np.ndarray:
@@ -77,18 +98,14 @@ def _small_cifar(folder: Path) -> TorchvisionFiles:
     """Files of four images each in CIFAR-10's format, and a reader that knows their checksums."""
     base = folder / CIFAR10.base_folder
     base.mkdir(parents=True)
-    sums = {}
-
-    def write(name: str, contents: object) -> None:
-        raw = pickle.dumps(contents)
-        (base / name).write_bytes(raw)
-        sums[name] = hashlib.md5(raw).hexdigest()
-
     training = [f"data_batch_{number}" for number in range(1, 6)]
-    for number, name in enumerate(training):
-        write(name, {"data": np.full((4, 3072), number, dtype=np.uint8), "labels": [number, 1, 2, 9]})
-    write("test_batch", {"data": _pixels(4, 3072), "labels": [0, 1, 2, 9]})
-    write("batches.meta", {"label_names": [f"class {number}" for number in range(10)]})
+    contents: dict[str, object] = {
+        name: {"data": np.full((4, 3072), number, dtype=np.uint8), "labels": [number, 1, 2, 9]}
+        for number, name in enumerate(training)
+    }
+    contents["test_batch"] = {"data": _pixels(4, 3072), "labels": [0, 1, 2, 9]}
+    contents["batches.meta"] = {"label_names": [f"class {number}" for number in range(10)]}
+    sums = _write_pickles(base, contents)
     known = {
         "train_list": [[name, sums[name]] for name in training],
         "test_list": [["test_batch", sums["test_batch"]]],
@@ -97,39 +114,199 @@ def _small_cifar(folder: Path) -> TorchvisionFiles:
     return dataclasses.replace(cifar10.FILES, reader=type("SmallCifar", (CIFAR10,), known))
 
 
-def test_digits_need_nothing_and_are_spread_over_all_of_uint8(tmp_path: Path) -> None:
-    dataset = digits.load(_settings(tmp_path))
+def _small_cifar100(folder: Path) -> TorchvisionFiles:
+    """Six images in CIFAR-100's format, with coarse labels beside the fine ones."""
+    base = folder / CIFAR100.base_folder
+    base.mkdir(parents=True)
+    parts = {"train": [0, 99, 42, 7], "test": [99, 1]}
+    contents: dict[str, object] = {
+        name: {"data": _pixels(len(labels), 3072), "fine_labels": labels, "coarse_labels": [0] * len(labels)}
+        for name, labels in parts.items()
+    }
+    contents["meta"] = {"fine_label_names": [f"kind {number}" for number in range(100)], "coarse_label_names": []}
+    sums = _write_pickles(base, contents)
+    known = {
+        "train_list": [["train", sums["train"]]],
+        "test_list": [["test", sums["test"]]],
+        "meta": {"filename": "meta", "key": "fine_label_names", "md5": sums["meta"]},
+    }
+    return dataclasses.replace(cifar100.FILES, reader=type("SmallCifar100", (CIFAR100,), known))
 
-    images = torch.cat([dataset.train.images, dataset.test.images])
+
+def _write_pickles(folder: Path, contents: dict[str, object]) -> dict[str, str]:
+    """Write each under its name; their MD5 sums."""
+    raw = {name: pickle.dumps(content) for name, content in contents.items()}
+    for name, content in raw.items():
+        (folder / name).write_bytes(content)
+    return {name: hashlib.md5(content).hexdigest() for name, content in raw.items()}
+
+
+def _small_svhn(folder: Path) -> TorchvisionFiles:
+    """A few images in SVHN's format, where images come last, digit 0 is called 10, and a reader that knows the sums."""
+    folder.mkdir()
+    known = {}
+    for part, labels in {"train": [1, 10, 5], "test": [10, 9]}.items():
+        path = folder / f"{part}_32x32.mat"
+        pixels = _pixels(len(labels), 32, 32, 3).transpose(1, 2, 3, 0)
+        scipy.io.savemat(path, {"X": pixels, "y": np.array(labels, dtype=np.uint8)[:, None]})
+        known[part] = ["", path.name, hashlib.md5(path.read_bytes()).hexdigest()]
+    return dataclasses.replace(svhn.FILES, reader=type("SmallSvhn", (svhn.Reader,), {"split_list": known}))
+
+
+def test_digits_need_nothing_and_are_spread_over_all_of_uint8(tmp_path: Path) -> None:
+    dataset = DATASETS["digits"](Digits(), _settings(tmp_path))
+
+    images = _all_inputs(dataset)
     assert images.shape == (1797, 1, 8, 8)
     assert (images.dtype, int(images.min()), int(images.max())) == (torch.uint8, 0, 255)
-    assert dataset.train.labels.dtype == torch.int64
+    assert dataset.train.targets.dtype == torch.int64
     assert (len(dataset.train), len(dataset.test)) == (1438, 359)
-    assert (torch.bincount(dataset.test.labels) - 36).abs().max() <= 1
+    assert (torch.bincount(dataset.test.targets) - 36).abs().max() <= 1
+    assert dataset.classes == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+
+
+def test_the_tumours_need_nothing_and_are_split_class_by_class(tmp_path: Path) -> None:
+    dataset = DATASETS["breast-cancer"](BreastCancer(), _settings(tmp_path))
+
+    assert _all_inputs(dataset).shape == (569, 30)
+    assert _all_inputs(dataset).dtype == torch.float32
+    assert dataset.classes == ("malignant", "benign")
+    assert torch.bincount(dataset.train.targets).tolist() == [170, 285]
+    assert torch.bincount(dataset.test.targets).tolist() == [42, 72]
+
+
+def test_the_patients_need_nothing_and_are_in_their_own_units(tmp_path: Path) -> None:
+    dataset = DATASETS["diabetes"](Diabetes(), _settings(tmp_path))
+
+    age = _all_inputs(dataset)[:, 0]
+    progression = torch.cat([dataset.train.targets, dataset.test.targets])
+    assert (int(age.min()), int(age.max())) == (19, 79)
+    assert (progression.dtype, int(progression.min()), int(progression.max())) == (torch.float32, 25, 346)
+    assert (len(dataset.train), len(dataset.test), dataset.classes) == (354, 88, None)
+
+
+@pytest.mark.parametrize("spec", [Digits(), Diabetes(), BreastCancer()], ids=lambda spec: spec.name)
+def test_a_bundled_set_says_which_files_it_was_read_from(tmp_path: Path, spec: DatasetSpec) -> None:
+    sums = DATASETS[spec.name](spec, _settings(tmp_path)).checksums
+
+    assert sums
+    assert all(len(bytes.fromhex(sum)) == 32 for sum in sums.values())
+
+
+def test_linear_is_solved_exactly_where_there_is_no_noise(tmp_path: Path) -> None:
+    """Weights found on the training set fit the test part: both were drawn from the same w and b."""
+    dataset = DATASETS["linear"](Linear(variables=3, samples=40, noise=0.0), _settings(tmp_path))
+
+    train, test = (np.c_[_images(part), np.ones(len(part))] for part in (dataset.train, dataset.test))
+    weights = np.linalg.lstsq(train, dataset.train.targets.numpy())[0]
+
+    assert (train.shape, test.shape, dataset.classes) == ((40, 4), (10, 4), None)
+    assert test @ weights == pytest.approx(dataset.test.targets.numpy(), abs=1e-5)
+
+
+def test_linear_has_as_much_noise_as_asked_for(tmp_path: Path) -> None:
+    def targets(noise: float) -> torch.Tensor:
+        spec = Linear(samples=10_000, noise=noise)
+        return DATASETS["linear"](spec, _settings(tmp_path)).train.targets
+
+    assert float((targets(0.5) - targets(0.0)).std()) == pytest.approx(0.5, rel=0.05)
+
+
+def test_linear_is_decided_by_its_own_seed(tmp_path: Path) -> None:
+    first, again, other = (
+        DATASETS["linear"](Linear(data_seed=seed), _settings(tmp_path)).train.targets for seed in (1, 1, 2)
+    )
+
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(("samples", "test"), [(2, 1), (7, 1), (8, 2), (100, 25)])
+def test_linear_s_samples_are_the_training_set_and_a_quarter_more_the_test_part(
+    tmp_path: Path, samples: int, test: int
+) -> None:
+    dataset = DATASETS["linear"](Linear(samples=samples), _settings(tmp_path))
+
+    assert (len(dataset.train), len(dataset.test)) == (samples, test)
 
 
 @pytest.mark.parametrize("name", GREY)
 def test_idx_files_in_the_data_folder_are_read_pixel_for_pixel(tmp_path: Path, name: str) -> None:
     _write_idx(tmp_path / "data", GREY[name], _idx_contents())
 
-    dataset = DATASETS[name](_settings(tmp_path, tmp_path / "data"))
+    dataset = DATASETS[name](_spec(name), _settings(tmp_path, tmp_path / "data"))
 
-    assert np.array_equal(dataset.train.images.numpy()[:, 0], _pixels(30, 28, 28))
-    assert dataset.train.labels.tolist() == [number % 10 for number in range(30)]
-    assert np.array_equal(dataset.test.images.numpy()[:, 0], _pixels(20, 28, 28))
+    assert np.array_equal(_images(dataset.train)[:, 0], _pixels(30, 28, 28))
+    assert dataset.train.targets.tolist() == [number % 10 for number in range(30)]
+    assert np.array_equal(_images(dataset.test)[:, 0], _pixels(20, 28, 28))
+
+
+def test_classes_have_names(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for files in GREY.values():
+        _write_idx(data, files, _idx_contents())
+
+    names = {name: DATASETS[name](_spec(name), _settings(tmp_path, data)).classes for name in GREY}
+
+    assert names == {
+        "mnist": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
+        "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        "fashion-mnist": ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+                          "Ankle boot"),
+    }  # fmt: skip
 
 
 def test_cifar_files_in_the_data_folder_are_read_channel_by_channel(tmp_path: Path) -> None:
     files = _small_cifar(tmp_path / "data")
 
-    dataset = files.load(_settings(tmp_path, tmp_path / "data"))
+    dataset = files.load(Cifar10(), _settings(tmp_path, tmp_path / "data"))
 
-    assert dataset.train.images.shape == (20, 3, 32, 32)
-    assert dataset.train.images[:, 0, 0, 0].tolist() == [n for n in range(5) for _ in range(4)]
-    assert dataset.train.labels.tolist() == [label for n in range(5) for label in (n, 1, 2, 9)]
+    assert _images(dataset.train).shape == (20, 3, 32, 32)
+    assert _images(dataset.train)[:, 0, 0, 0].tolist() == [n for n in range(5) for _ in range(4)]
+    assert dataset.train.targets.tolist() == [label for n in range(5) for label in (n, 1, 2, 9)]
     # A row of a CIFAR file is all of red, then green, then blue.
-    assert np.array_equal(dataset.test.images.numpy().reshape(4, 3072), _pixels(4, 3072))
-    assert dataset.test.images.is_contiguous()
+    assert np.array_equal(_images(dataset.test).reshape(4, 3072), _pixels(4, 3072))
+    assert dataset.classes == tuple(f"class {number}" for number in range(10))
+
+
+def test_cifar100_has_its_fine_classes(tmp_path: Path) -> None:
+    files = _small_cifar100(tmp_path / "data")
+
+    dataset = files.load(_spec("cifar100"), _settings(tmp_path, tmp_path / "data"))
+
+    assert (dataset.train.targets.tolist(), dataset.test.targets.tolist()) == ([0, 99, 42, 7], [99, 1])
+    assert np.array_equal(_images(dataset.train).reshape(4, 3072), _pixels(4, 3072))
+    assert dataset.classes == tuple(f"kind {number}" for number in range(100))
+
+
+def test_svhn_has_its_images_first_and_calls_the_zero_0(tmp_path: Path) -> None:
+    files = _small_svhn(tmp_path / "data")
+
+    dataset = files.load(_spec("svhn"), _settings(tmp_path, tmp_path / "data"))
+
+    assert (dataset.train.targets.tolist(), dataset.test.targets.tolist()) == ([1, 0, 5], [0, 9])
+    assert np.array_equal(_images(dataset.train), _pixels(3, 32, 32, 3).transpose(0, 3, 1, 2))
+    assert np.array_equal(_images(dataset.test), _pixels(2, 32, 32, 3).transpose(0, 3, 1, 2))
+
+
+def test_an_svhn_file_that_is_not_the_published_one_is_broken(tmp_path: Path) -> None:
+    _small_svhn(tmp_path / "data")
+
+    with pytest.raises(
+        DatasetBroken, match=r"^svhn in .* cannot be read: RuntimeError: Dataset not found or corrupted"
+    ):
+        svhn.FILES.load(_spec("svhn"), _settings(tmp_path, tmp_path / "data"))
+
+
+def test_a_dataset_says_which_files_it_was_read_from(tmp_path: Path) -> None:
+    _write_idx(tmp_path / "data", kmnist.FILES, _idx_contents())
+
+    dataset = kmnist.FILES.load(Kmnist(), _settings(tmp_path, tmp_path / "data"))
+
+    assert dataset.checksums == {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in zip(kmnist.FILES.files, _idx_contents(), strict=True)
+    }
 
 
 def test_the_data_folder_is_only_read(tmp_path: Path) -> None:
@@ -137,7 +314,7 @@ def test_the_data_folder_is_only_read(tmp_path: Path) -> None:
     _write_idx(data, kmnist.FILES, _idx_contents())
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
 
-    kmnist.FILES.load(_settings(tmp_path, data))
+    kmnist.FILES.load(Kmnist(), _settings(tmp_path, data))
 
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
     assert not (tmp_path / "downloads").exists()
@@ -168,7 +345,7 @@ def test_a_dataset_that_cannot_be_had_is_a_permanent_error_that_says_where_it_wa
 @pytest.mark.parametrize("name", ["fashion-mnist", "cifar10"])
 def test_without_a_data_folder_and_a_network_there_is_no_dataset(tmp_path: Path, name: str) -> None:
     with pytest.raises(DatasetUnavailable, match=f"^{name} is not on disk .LOWLAND_DATA_DIR is not set;"):
-        DATASETS[name](_settings(tmp_path))
+        DATASETS[name](_spec(name), _settings(tmp_path))
 
     assert list((tmp_path / "downloads").iterdir()) == []
 
@@ -179,7 +356,7 @@ def test_a_truncated_file_is_broken_and_named_by_its_folder(tmp_path: Path) -> N
     _write_idx(data, kmnist.FILES, [contents[0][:-5], *contents[1:]])
 
     with pytest.raises(DatasetBroken, match=f"^kmnist in {data} cannot be read: "):
-        kmnist.FILES.load(_settings(tmp_path, data))
+        kmnist.FILES.load(Kmnist(), _settings(tmp_path, data))
 
 
 def test_labels_that_are_no_classes_are_broken(tmp_path: Path) -> None:
@@ -187,7 +364,7 @@ def test_labels_that_are_no_classes_are_broken(tmp_path: Path) -> None:
     _write_idx(tmp_path / "data", kmnist.FILES, [*contents[:3], _idx(np.full(20, 10, dtype=np.uint8))])
 
     with pytest.raises(DatasetBroken, match="a label is not in 0 to 9"):
-        kmnist.FILES.load(_settings(tmp_path, tmp_path / "data"))
+        kmnist.FILES.load(Kmnist(), _settings(tmp_path, tmp_path / "data"))
 
 
 def test_images_without_labels_are_broken(tmp_path: Path) -> None:
@@ -195,7 +372,7 @@ def test_images_without_labels_are_broken(tmp_path: Path) -> None:
     _write_idx(tmp_path / "data", kmnist.FILES, [*contents[:3], _idx(np.zeros(19, dtype=np.uint8))])
 
     with pytest.raises(DatasetBroken, match="there are 20 images and 19 labels"):
-        kmnist.FILES.load(_settings(tmp_path, tmp_path / "data"))
+        kmnist.FILES.load(Kmnist(), _settings(tmp_path, tmp_path / "data"))
 
 
 def test_a_pickle_that_is_not_the_published_one_is_never_opened(tmp_path: Path) -> None:
@@ -210,7 +387,7 @@ def test_a_pickle_that_is_not_the_published_one_is_never_opened(tmp_path: Path) 
     (data / CIFAR10.base_folder / "data_batch_1").write_bytes(pickle.dumps(Trap()))
 
     with pytest.raises(DatasetBroken, match=r"^cifar10 in"):
-        cifar10.FILES.load(_settings(tmp_path, data))
+        cifar10.FILES.load(Cifar10(), _settings(tmp_path, data))
 
     assert not trap.exists()
 
@@ -247,13 +424,13 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Torchvis
 
 
 def test_a_dataset_that_is_not_on_disk_is_downloaded_once(tmp_path: Path, mirror: TorchvisionFiles) -> None:
-    first = mirror.load(_settings(tmp_path))
+    first = mirror.load(Kmnist(), _settings(tmp_path))
     for path in (tmp_path / "served").iterdir():
         path.unlink()
-    again = mirror.load(_settings(tmp_path))
+    again = mirror.load(Kmnist(), _settings(tmp_path))
 
-    assert np.array_equal(first.train.images.numpy()[:, 0], _pixels(30, 28, 28))
-    assert torch.equal(first.train.images, again.train.images)
+    assert np.array_equal(_images(first.train)[:, 0], _pixels(30, 28, 28))
+    assert np.array_equal(_images(first.train), _images(again.train))
     assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["kmnist"]
 
 
@@ -261,24 +438,31 @@ def test_a_download_with_the_wrong_checksum_is_not_kept(tmp_path: Path, mirror: 
     (tmp_path / "served" / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"something else"))
 
     with pytest.raises(DatasetUnavailable):
-        mirror.load(_settings(tmp_path))
+        mirror.load(Kmnist(), _settings(tmp_path))
 
     assert list((tmp_path / "downloads").iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "train"),
-    [("kmnist", (1, 28, 28), 60_000), ("fashion-mnist", (1, 28, 28), 60_000), ("cifar10", (3, 32, 32), 50_000)],
+    ("name", "shape", "train", "ends"),
+    [
+        ("mnist", (1, 28, 28), 60_000, (5, 0, 4, 6, 8)),
+        ("kmnist", (1, 28, 28), 60_000, (8, 7, 0, 4, 9)),
+        ("fashion-mnist", (1, 28, 28), 60_000, (9, 0, 0, 0, 5)),
+        ("cifar10", (3, 32, 32), 50_000, (6, 9, 9, 1, 1)),
+    ],
 )
-def test_the_real_sets_are_complete(
-    tmp_path: Path, real_data: Path, name: str, shape: tuple[int, int, int], train: int
+def test_the_real_sets_are_complete_and_in_order(
+    tmp_path: Path, real_data: Path, name: str, shape: tuple[int, int, int], train: int, ends: tuple[int, ...]
 ) -> None:
     files = {**GREY, "cifar10": cifar10.FILES}[name].files
     if not all((real_data / file).is_file() for file in files):
         pytest.skip(f"LOWLAND_DATA_DIR does not hold {name}")
 
-    dataset = DATASETS[name](_settings(tmp_path, real_data))
+    dataset = DATASETS[name](_spec(name), _settings(tmp_path, real_data))
 
-    assert (dataset.train.images.shape, dataset.test.images.shape) == ((train, *shape), (10_000, *shape))
-    assert torch.bincount(dataset.train.labels).tolist() == [train // 10] * 10
-    assert torch.bincount(dataset.test.labels).tolist() == [1000] * 10
+    assert (dataset.train.source.shape, dataset.test.source.shape) == ((train, *shape), (10_000, *shape))
+    assert _ends(dataset.train) == ends
+    if name != "mnist":
+        assert torch.bincount(dataset.train.targets).tolist() == [train // 10] * 10
+        assert torch.bincount(dataset.test.targets).tolist() == [1000] * 10

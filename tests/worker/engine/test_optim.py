@@ -1,72 +1,34 @@
-"""The learning rate is a pure function of the step; the optimizer is what the spec says."""
+"""The optimizer is what the spec says."""
 
-import math
-from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from lowland.errors import SpecInvalid
+from lowland.spec.job import JobSpec
 from tests.worker.engine.running import tiny
-from worker.engine.optim import OPTIMIZERS, LearningRate, build_optimizer, set_learning_rate
+from worker.engine.errors import OptimizerUnsuited
+from worker.engine.models import MODELS, ImageShape
+from worker.engine.muon import MuonWithAdamW
+from worker.engine.optim import build_optimizer
 
-
-def _course(*, schedule: dict[str, Any], epochs: int = 10, steps_per_epoch: int = 4) -> list[float]:
-    spec = tiny(epochs=epochs, schedule=schedule, optimizer={"name": "sgd", "lr": 0.5})
-    rate = LearningRate.of(spec.optimizer, spec.schedule, epochs=epochs, steps_per_epoch=steps_per_epoch)
-    return [rate(step) for step in range(epochs * steps_per_epoch)]
-
-
-def test_the_warm_up_rises_linearly_from_0_to_the_peak() -> None:
-    course = _course(schedule={"name": "constant", "warmup_epochs": 2.0})
-
-    assert course[:8] == pytest.approx([0.5 * step / 8 for step in range(1, 9)])
-
-
-def test_a_constant_learning_rate_is_the_peak_after_the_warm_up() -> None:
-    assert _course(schedule={"name": "constant", "warmup_epochs": 2.0})[8:] == [0.5] * 32
-
-
-def test_a_cosine_falls_from_the_peak_to_almost_0_after_the_warm_up() -> None:
-    course = _course(schedule={"name": "cosine", "warmup_epochs": 2.0})
-
-    assert course[8:] == pytest.approx([0.25 * (1 + math.cos(math.pi * step / 32)) for step in range(32)])
-    assert 0 < course[-1] < 0.01
-
-
-@pytest.mark.parametrize("name", ["constant", "cosine"])
-def test_without_a_warm_up_the_first_step_has_the_peak(name: str) -> None:
-    assert _course(schedule={"name": name, "warmup_epochs": 0.0})[0] == 0.5
-
-
-def test_part_of_an_epoch_can_be_the_warm_up() -> None:
-    course = _course(schedule={"name": "cosine", "warmup_epochs": 0.375}, steps_per_epoch=4)
-
-    assert course[0] == pytest.approx(0.5 / 1.5)
-    assert course[1] == 0.5
-    assert all(earlier > later for earlier, later in pairwise(course[1:]))
-
-
-def test_the_whole_run_can_be_the_warm_up() -> None:
-    course = _course(schedule={"name": "cosine", "warmup_epochs": 2.0}, epochs=2)
-
-    assert course == pytest.approx([0.5 * step / 8 for step in range(1, 9)])
-
-
-def test_every_group_gets_the_learning_rate_and_so_does_the_base_optimizer() -> None:
-    optimizer = build_optimizer(tiny(sam="sam"), nn.Linear(2, 2))
-
-    set_learning_rate(optimizer, 0.125)
-
-    assert [group["lr"] for group in optimizer.base_optimizer.param_groups] == [0.125]
+BASES: dict[str, type[torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
 
 
 @pytest.mark.parametrize(
     "given",
     [
         {"name": "sgd", "lr": 0.3, "momentum": 0.8, "weight_decay": 0.01, "nesterov": False},
+        {"name": "adam", "lr": 0.3, "betas": [0.7, 0.9], "eps": 1e-4, "weight_decay": 0.03},
         {"name": "adamw", "lr": 0.3, "betas": [0.8, 0.9], "eps": 1e-5, "weight_decay": 0.02},
+        {"name": "rmsprop", "lr": 0.3, "alpha": 0.8, "eps": 1e-5, "momentum": 0.5, "weight_decay": 0.02},
     ],
     ids=lambda given: given["name"],
 )
@@ -75,7 +37,7 @@ def test_the_base_optimizer_takes_every_field_of_the_spec(given: dict[str, Any])
 
     optimizer = build_optimizer(spec, nn.Linear(2, 2))
 
-    assert type(optimizer.base_optimizer) is OPTIMIZERS[given["name"]]
+    assert type(optimizer.base_optimizer) is BASES[given["name"]]
     (group,) = optimizer.base_optimizer.param_groups
     fields = spec.optimizer.model_dump(exclude={"name"})
     assert {name: group[name] for name in fields} == fields
@@ -123,3 +85,78 @@ def test_the_final_gradient_is_clipped_to_the_norm_given(variant: str) -> None:
     build_optimizer(spec, model).step_on(_Steep(model.weight))
 
     assert before - model.weight.item() == pytest.approx(0.25, rel=1e-4)
+
+
+def _mlp() -> nn.Module:
+    torch.manual_seed(0)
+    return MODELS["mlp"](ImageShape(channels=1, height=4, width=4), 3, width=8, depth=3, dropout=0.0)
+
+
+def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:
+    model = _mlp()
+    spec = tiny(model={"name": "mlp", "width": 8, "depth": 3}, optimizer={"name": "muon", "lr": 0.01, "momentum": 0.9})
+
+    base = build_optimizer(spec, model).base_optimizer
+
+    assert isinstance(base, MuonWithAdamW)
+    muon, adamw = base.param_groups
+    weights = [p for p in model.parameters() if p.dim() == 2]
+    assert [id(p) for p in muon["params"]] == [id(p) for p in weights[:-1]]
+    assert (muon["lr"], muon["momentum"], adamw["lr"]) == (0.01, 0.9, 0.01)
+    assert {id(p) for p in adamw["params"]} == {id(p) for p in model.parameters()} - {id(p) for p in muon["params"]}
+
+
+def test_muon_with_adamw_steps_as_the_two_would_alone() -> None:
+    together, apart = _mlp(), _mlp()
+    options: dict[str, Any] = {"lr": 0.02, "weight_decay": 0.01}
+    spec = tiny(sam="none", model={"name": "mlp", "width": 8, "depth": 3}, optimizer={"name": "muon", **options})
+    optimizer = build_optimizer(spec, together)
+    hidden = [p for p in apart.parameters() if p.dim() == 2][:-1]
+    others = [p for p in apart.parameters() if all(p is not h for h in hidden)]
+    pair = [
+        torch.optim.Muon(hidden, momentum=0.95, adjust_lr_fn="match_rms_adamw", **options),
+        torch.optim.AdamW(others, **options),
+    ]
+    x, y = torch.randn(6, 1, 4, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+
+    for _ in range(3):
+        for model in (together, apart):
+            model.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        for one in pair:
+            one.step()
+
+    for ours, theirs in zip(together.parameters(), apart.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_muon_goes_on_from_its_state() -> None:
+    spec = tiny(sam="sam", model={"name": "mlp", "width": 8, "depth": 3}, optimizer="muon")
+    x, y = torch.randn(6, 1, 4, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+
+    def loss(model: nn.Module) -> torch.Tensor:
+        model.zero_grad()
+        value = nn.functional.cross_entropy(model(x), y)
+        value.backward()
+        return value
+
+    whole = _mlp()
+    first = build_optimizer(spec, whole)
+    first.step(lambda: loss(whole))
+    resumed = _mlp()
+    resumed.load_state_dict(whole.state_dict())
+    second = build_optimizer(spec, resumed)
+    second.load_state_dict(first.state_dict())
+    for model, optimizer in ((whole, first), (resumed, second)):
+        optimizer.step(lambda model=model: loss(model))
+
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_muon_is_refused_where_a_model_has_no_hidden_matrix() -> None:
+    with pytest.raises(SpecInvalid, match='optimizer.name is "muon", .* and model.name is "cnn" has none'):
+        JobSpec.parse({"dataset": "digits", "model": "cnn", "optimizer": "muon"})
+    with pytest.raises(OptimizerUnsuited, match="no hidden weight matrix"):
+        build_optimizer(tiny(model={"name": "mlp", "depth": 1}, optimizer="muon"), nn.Linear(2, 2))

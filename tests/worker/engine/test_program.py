@@ -172,7 +172,7 @@ def test_reports_come_in_the_order_of_the_contract(tmp_path: Path) -> None:
     assert kinds == [
         Started,
         *[EpochEnded, CheckpointWritten] * 2,
-        *[ArtifactWritten] * 3,
+        *[ArtifactWritten] * 4,
         Finished,
     ]
     assert ended.status == 0

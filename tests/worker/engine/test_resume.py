@@ -110,11 +110,11 @@ def test_a_process_stopped_twice_by_sigterm_ends_in_the_same_bits(tmp_path: Path
     first.signal(signal.SIGTERM)
     checkpoint = tmp_path / "first" / first.ended().last_checkpoint.name
 
-    second = ForkedEngine(spec, tmp_path / "second", resume=checkpoint)
+    second = ForkedEngine(spec, tmp_path / "second", resume=[checkpoint])
     second.wait_for(lambda report: isinstance(report, EpochEnded), "an epoch")
     second.signal(signal.SIGTERM)
     stopped = second.ended()
-    third = ForkedEngine(spec, tmp_path / "third", resume=tmp_path / "second" / stopped.last_checkpoint.name)
+    third = ForkedEngine(spec, tmp_path / "third", resume=[tmp_path / "second" / stopped.last_checkpoint.name])
 
     assert stopped.status == EXIT_STOPPED
     assert third.ended().weights_sha256 == whole.ended().weights_sha256

@@ -13,13 +13,20 @@ import torch
 import sam
 from lowland.spec.reports import Advanced, ArtifactWritten, Broken, EpochEnded, Finished, Started
 from lowland.spec.resource import Objective
-from tests.worker.engine.running import UNEVEN, run, tiny
+from tests.worker.engine.running import UNEVEN, run, session_in, tiny
 from worker.engine.building import build_run
 from worker.engine.evaluate import evaluate
-from worker.engine.settings import EngineSettings
-from worker.engine.stop import StopFlag
+from worker.engine.ranks import ALONE
 
-SERIES = {"train_loss", "train_accuracy", "learning_rate", "samples_per_s", "epoch_s"}
+SERIES = {
+    "train_loss",
+    "train_accuracy",
+    "learning_rate",
+    "gradient_norm",
+    "weight_norm_squared",
+    "samples_per_s",
+    "epoch_s",
+}
 
 
 #: MSAM's own radius is for models many times as large.
@@ -88,7 +95,7 @@ def test_every_epoch_reports_all_series_and_the_objective(tmp_path: Path) -> Non
     assert [(epoch.epoch, epoch.step) for epoch in epochs] == [(1, 10), (2, 20), (3, 30)]
     best = 0.0
     for epoch in epochs:
-        assert set(epoch.metrics) == SERIES | {"validation_loss", "validation_accuracy"}
+        assert set(epoch.metrics) == SERIES | {"validation_loss", "validation_accuracy", "accuracy_gap"}
         accuracy = epoch.metrics["validation_accuracy"]
         best = max(best, accuracy)
         assert (epoch.accuracy, epoch.best_accuracy) == (accuracy, best)
@@ -115,7 +122,9 @@ def test_without_a_validation_part_the_training_loss_is_the_objective_and_the_la
 
 def test_the_weights_with_the_best_validation_accuracy_are_selected_the_later_of_two_equals(tmp_path: Path) -> None:
     """A learning rate this high makes the accuracy jump about."""
-    ended = run(tiny(epochs=12, optimizer={"name": "sgd", "lr": 0.8}, schedule="constant"), tmp_path)
+    spec = tiny(epochs=12, optimizer={"name": "sgd", "lr": 0.8}, schedule="constant", precision="fp32")
+
+    ended = run(spec, tmp_path)
 
     accuracies = [epoch.metrics["validation_accuracy"] for epoch in ended.all(EpochEnded)]
     best = max(accuracies)
@@ -134,6 +143,7 @@ def test_the_artifacts_are_the_selected_weights_a_manifest_and_the_series(tmp_pa
     artifacts = {artifact.name: artifact for artifact in ended.all(ArtifactWritten)}
     assert {name: artifact.media_type for name, artifact in artifacts.items()} == {
         "model.safetensors": "application/octet-stream",
+        "evaluation.json": "application/json",
         "manifest.json": "application/json",
         "metrics.jsonl": "application/jsonl",
     }
@@ -147,12 +157,13 @@ def test_the_artifacts_are_the_selected_weights_a_manifest_and_the_series(tmp_pa
 def test_the_saved_weights_give_the_reported_test_accuracy(tmp_path: Path) -> None:
     spec = tiny(epochs=3, model={"name": "cnn", "width": 4}, precision="fp32")
     ended = run(spec, tmp_path)
-    fresh = build_run(spec, settings=EngineSettings(), device=torch.device("cpu"))
+    session = session_in(tmp_path)
+    fresh = build_run(spec, session)
 
     fresh.model.load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
-    measured = evaluate(fresh.model, fresh.parts.test, fresh.parts.normalise, precision="fp32", stop=StopFlag())
+    measured = evaluate(fresh.measured, fresh.parts.test, fresh.parts, stop=session.stop, ranks=ALONE)
 
-    assert measured.accuracy == ended.result.test_accuracy
+    assert measured.metrics == {"accuracy": ended.result.test_accuracy}
     assert measured.loss == pytest.approx(ended.result.metrics["test_loss"], rel=1e-5)
 
 

@@ -56,7 +56,7 @@ def engine_pid(played: Played) -> int:
 def lease_of(played: Played) -> Lease:
     """The lease of the only job's first run."""
     job = played.job()
-    return Lease(job_id=job.id, token=1, attempt=1, worker="w1", device="cpu:0", spec=job.spec, checkpoint=None)
+    return Lease(job_id=job.id, token=1, attempt=1, worker="w1", device="cpu:0", spec=job.spec, checkpoints=())
 
 
 def alive(pid: int) -> bool:

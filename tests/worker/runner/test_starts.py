@@ -7,6 +7,7 @@ import pytest
 
 from ledger import Ledger, reads
 from lowland.spec import Status
+from lowland.spec.resource import Notice
 from tests.ledger.playing import SPEC_JOB, submit
 from tests.worker.engines import (
     CHECKPOINT,
@@ -57,11 +58,9 @@ def test_starting_an_engine_in_vain_leaves_no_descriptor_open(settings: WorkerSe
     before = descriptors()
     for start in (fork_engine, program_engine(lambda work, fd: ["/no/such/program"])):
         with pytest.raises(OSError, match="No such file"):
-            start(Work(spec=spec, folder=tmp_path / "gone", resume=None, environment={}))
+            start(Work(spec=spec, folder=tmp_path / "gone"))
     with pytest.raises(OSError, match="No such file"):
-        program_engine(lambda work, fd: ["/no/such/program"])(
-            Work(spec=spec, folder=tmp_path, resume=None, environment={})
-        )
+        program_engine(lambda work, fd: ["/no/such/program"])(Work(spec=spec, folder=tmp_path))
 
     assert descriptors() == before
 
@@ -76,17 +75,30 @@ def test_a_checkpoint_that_is_not_what_was_recorded_is_not_used(play: Play, ledg
     job = play('[ -z "$RESUME" ] || exit 8\n' + say(FINISHED)).answer()
 
     assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)
+    assert job.notices == [Notice(type="checkpoint-damaged", detail=f"last.pt of step 5 is {damage}")]
+
+
+def test_where_the_latest_checkpoint_is_damaged_the_one_before_is_used(play: Play, ledger: Ledger) -> None:
+    submit(ledger)
+    earlier = CHECKPOINT.model_copy(update={"name": "earlier.pt", "step": 3})
+    script = "printf 12345 > $OUT/earlier.pt; printf 1234 > $OUT/last.pt\n" + say(earlier, CHECKPOINT) + "exit 9"
+    assert play(script).answer().status == Status.QUEUED
+
+    job = play('case "$RESUME" in */1/earlier.pt) ;; *) exit 8 ;; esac\n' + say(FINISHED)).answer()
+
+    assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)
+    assert job.notices == [Notice(type="checkpoint-damaged", detail="last.pt of step 5 is damaged")]
 
 
 @pytest.mark.parametrize(
-    ("ending", "left"), [("exit 9", {"later.pt"}), (say(FINISHED), set[str]())], ids=["lost", "done"]
+    ("ending", "left"), [("exit 9", {"2.pt", "3.pt"}), (say(FINISHED), set[str]())], ids=["lost", "done"]
 )
-def test_a_checkpoint_is_deleted_once_a_later_one_counts_and_the_last_once_the_job_succeeded(
+def test_a_checkpoint_is_deleted_once_two_later_ones_count_and_all_are_once_the_job_succeeded(
     play: Play, ledger: Ledger, ending: str, left: set[str]
 ) -> None:
     submit(ledger)
-    later = CHECKPOINT.model_copy(update={"name": "later.pt", "step": 6})
-    script = "printf 12345 > $OUT/last.pt; printf 12345 > $OUT/later.pt\n" + say(CHECKPOINT, later) + ending
+    checkpoints = [CHECKPOINT.model_copy(update={"name": f"{step}.pt", "step": step}) for step in (1, 2, 3)]
+    script = "for n in 1 2 3; do printf 12345 > $OUT/$n.pt; done\n" + say(*checkpoints) + ending
     played = play(script)
 
     job = played.answer()

@@ -93,8 +93,10 @@ def _moved(images: Tensor, most: int, generator: torch.Generator) -> tuple[Tenso
 
 
 def _reflected(index: Tensor, size: int) -> Tensor:
-    """Fold indices that lie up to size - 1 outside back in, without repeating the edge."""
-    return (size - 1) - ((size - 1) - index.abs()).abs()
+    """Fold indices that lie outside back in, to and fro, without repeating the edge."""
+    period = max(2 * (size - 1), 1)
+    within = index % period
+    return torch.minimum(within, period - within)
 
 
 def _gathered(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

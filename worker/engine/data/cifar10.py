@@ -22,5 +22,4 @@ FILES: Final = TorchvisionFiles(
     name="cifar10",
     reader=CIFAR10,
     files=[f"cifar-10-batches-py/{name}" for name in (*_BATCHES, "batches.meta")],
-    classes=10,
 )

@@ -7,4 +7,4 @@ from torchvision.datasets import FashionMNIST
 from worker.engine.data.idx import idx_files
 from worker.engine.data.torchvision_files import TorchvisionFiles
 
-FILES: Final = TorchvisionFiles(name="fashion-mnist", reader=FashionMNIST, files=idx_files("FashionMNIST"), classes=10)
+FILES: Final = TorchvisionFiles(name="fashion-mnist", reader=FashionMNIST, files=idx_files("FashionMNIST"))

@@ -7,4 +7,4 @@ from torchvision.datasets import KMNIST
 from worker.engine.data.idx import idx_files
 from worker.engine.data.torchvision_files import TorchvisionFiles
 
-FILES: Final = TorchvisionFiles(name="kmnist", reader=KMNIST, files=idx_files("KMNIST"), classes=10)
+FILES: Final = TorchvisionFiles(name="kmnist", reader=KMNIST, files=idx_files("KMNIST"))

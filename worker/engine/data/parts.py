@@ -1,65 +1,67 @@
-"""The parts of a dataset as a run uses them: split off, normalised, on the training device.
+"""The parts of a dataset as a run uses them: chosen, split off, measured, on the training device.
 
 test            the dataset's own test part; never split, never looked at before the end
 training set    at most `limit` samples, each class in proportion
-  ├ validation  `validation_fraction` of it, each class in proportion; none when that is 0
-  └ training    the rest
+  ├ validation  the dataset's own, or `validation_fraction` of the set, each class in proportion; none when that is 0
+  └ training    the rest, its classes thinned out by `imbalance`, then its labels made wrong by `label_noise`
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from lowland.spec.datasets import DatasetSpec
+from lowland.spec.datasets import DatasetSpec, Diabetes, Linear
 from worker.engine.data.dataset import Dataset, Samples
-from worker.engine.data.splits import stratified
+from worker.engine.data.labels import mislabelled, thinned
+from worker.engine.data.normalise import Normaliser, TargetScale, normaliser_of, scale_of
+from worker.engine.data.splits import chosen, split_off
 from worker.engine.errors import DatasetTooSmall
+from worker.engine.models.shape import ImageShape, InputShape, Vector
 from worker.engine.randomness import generator_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Normaliser:
-    """Brings uint8 pixels to mean 0 and standard deviation 1 over the training part, channel by channel."""
-
-    mean: Tensor
-    """Of the pixels as they are stored, float32 [C]."""
-    std: Tensor
-    memory_format: torch.memory_format
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """uint8 [B, C, H, W] to float32, laid out as the model wants it."""
-        centred = images.to(torch.float32, memory_format=self.memory_format) - self.mean[:, None, None]
-        return centred.div_(self.std[:, None, None])
-
-    @property
-    def mean_pixel(self) -> Tensor:
-        """The mean colour as a pixel, uint8 [C]."""
-        return self.mean.round().to(torch.uint8)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """All a run needs of its dataset, on one device."""
+    """All a run needs of its dataset. Targets are on the training device, and so are the sources that fit there."""
 
     training: Samples
-    host_labels: Tensor
-    """Those of the training part, int64 [N], on the CPU: who reads them there waits for no device."""
     validation: Samples | None
     test: Samples
+    host_labels: Tensor | None
+    """The training part's classes, int64 [N], on the CPU: who reads them there waits for no device. None in
+    regression."""
+    clean_targets: Tensor | None
+    """The training targets before label noise, where those after it are; None without noise."""
+    classes: tuple[str, ...] | None
+    """Their names; None in regression."""
     normalise: Normaliser
-    classes: int
+    targets: TargetScale | None
+    """How regression's targets are standardised; those of the parts are in their own units. None in classification."""
+    device: torch.device
+    """Where training is."""
+    checksums: Mapping[str, str]
+    """SHA-256 of every file the dataset was read from."""
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
-        channels, height, width = self.training.images.shape[1:]
-        return channels, height, width
+    def input_shape(self) -> InputShape:
+        """What one sample is like."""
+        shape = self.training.source.shape[1:]
+        if len(shape) == 1:
+            return Vector(values=shape[0])
+        channels, height, width = shape
+        return ImageShape(channels=channels, height=height, width=width)
 
     @property
-    def class_counts(self) -> list[int]:
-        """Training samples of each class."""
-        return torch.bincount(self.host_labels, minlength=self.classes).tolist()
+    def outputs(self) -> int:
+        """Numbers a model says of one sample: one for each class, or the value."""
+        return 1 if self.classes is None else len(self.classes)
+
+    @property
+    def class_counts(self) -> list[int] | None:
+        """Training samples of each class; None in regression."""
+        return None if self.host_labels is None else torch.bincount(self.host_labels, minlength=self.outputs).tolist()
 
 
 def prepare(dataset: Dataset, spec: DatasetSpec, *, seed: int, device: torch.device, channels_last: bool) -> Parts:
@@ -68,47 +70,67 @@ def prepare(dataset: Dataset, spec: DatasetSpec, *, seed: int, device: torch.dev
     Raises:
         DatasetTooSmall: the training part would be empty.
     """
-    training, validation = _split(dataset.train, spec, seed=seed)
-    mean, std = _mean_and_std(training.images)
+    training, validation = _split(dataset, spec, seed=seed)
+    training, clean = _made_harder(training, spec, classes=dataset.classes, seed=seed)
+    placed: dict[int, Tensor] = {}
     return Parts(
-        training=_on(device, training),
-        host_labels=training.labels,
-        validation=None if validation is None else _on(device, validation),
-        test=_on(device, dataset.test),
-        normalise=Normaliser(
-            mean=mean.to(device),
-            std=std.to(device),
-            memory_format=torch.channels_last if channels_last else torch.contiguous_format,
-        ),
+        training=_on(device, training, placed),
+        validation=None if validation is None else _on(device, validation, placed),
+        test=_on(device, dataset.test, placed),
+        host_labels=None if dataset.classes is None else training.targets,
+        clean_targets=None if clean is None else clean.to(device),
         classes=dataset.classes,
+        normalise=normaliser_of(training, device, channels_last=channels_last),
+        targets=scale_of(training.targets) if dataset.classes is None else None,
+        device=device,
+        checksums=dataset.checksums,
     )
 
 
-def _split(samples: Samples, spec: DatasetSpec, *, seed: int) -> tuple[Samples, Samples | None]:
+def _split(dataset: Dataset, spec: DatasetSpec, *, seed: int) -> tuple[Samples, Samples | None]:
+    samples = dataset.train
     if spec.limit is not None and spec.limit < len(samples):
-        _, kept = stratified(samples.labels, spec.limit, generator_for(seed, "limit"))
-        samples = samples[kept]
-    if spec.validation_fraction == 0:
-        return samples, None
+        _, samples = split_off(samples, spec.limit, generator_for(seed, "limit"))
+    if dataset.validation is not None or spec.validation_fraction == 0:
+        return samples, dataset.validation
     count = max(1, round(spec.validation_fraction * len(samples)))
     if count >= len(samples):
         raise DatasetTooSmall(samples=len(samples), validation_fraction=spec.validation_fraction)
-    training, validation = stratified(samples.labels, count, generator_for(seed, "validation"))
-    return samples[training], samples[validation]
+    return split_off(samples, count, generator_for(seed, "validation"))
 
 
-def _mean_and_std(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each channel of uint8 [N, C, H, W], exactly: from how often each of the 256 values occurs."""
-    value = torch.arange(256, dtype=torch.float64)
-    means, stds = [], []
-    for channel in images.unbind(1):
-        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
-        mean = (share * value).sum()
-        means.append(mean)
-        # A channel that is the same everywhere carries nothing: it becomes 0.
-        stds.append(((share * (value - mean) ** 2).sum().sqrt()).clamp(min=1.0))
-    return torch.stack(means).float(), torch.stack(stds).float()
+def _made_harder(
+    training: Samples, spec: DatasetSpec, *, classes: tuple[str, ...] | None, seed: int
+) -> tuple[Samples, Tensor | None]:
+    """Thin out classes, then make labels wrong; also give the targets before the noise, if there is any."""
+    if classes is None or isinstance(spec, Linear | Diabetes):
+        return training, None
+    count = len(classes)
+    if spec.imbalance is not None:
+        generator = generator_for(seed, "imbalance")
+        training = chosen(training, thinned(training.targets, spec.imbalance, classes=count, generator=generator))
+    if spec.label_noise == 0:
+        return training, None
+    generator = generator_for(seed, "label noise")
+    noisy = mislabelled(training.targets, spec.label_noise, classes=count, generator=generator)
+    return replace(training, targets=noisy), training.targets
 
 
-def _on(device: torch.device, samples: Samples) -> Samples:
-    return Samples(images=samples.images.to(device), labels=samples.labels.to(device))
+def _on(device: torch.device, samples: Samples, placed: dict[int, Tensor]) -> Samples:
+    """Bring samples to a device; a source that parts share once, one that does not fit there not at all.
+
+    Args:
+        placed: where each source, by its identity, was brought before.
+    """
+    if id(samples.source) not in placed:
+        placed[id(samples.source)] = _where_it_fits(device, samples.source)
+    source = placed[id(samples.source)]
+    rows = None if samples.rows is None else samples.rows.to(source.device)
+    return replace(samples, source=source, targets=samples.targets.to(device), rows=rows)
+
+
+def _where_it_fits(device: torch.device, source: Tensor) -> Tensor:
+    """On a GPU, if it takes less than half of the memory that is free; the model needs some too."""
+    if device.type == "cuda" and source.nbytes >= torch.cuda.mem_get_info(device)[0] / 2:
+        return source
+    return source.to(device)

@@ -2,33 +2,40 @@
 
 LOWLAND_DATA_DIR/…              read, never written
 LOWLAND_DOWNLOAD_DIR/<name>/…   what was downloaded earlier, or is now
+
+They are decoded once, and then opened from where they are kept decoded (`cache.py`).
 """
 
-import socket
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from worker.engine.data.dataset import Dataset, Samples
+from lowland.spec.datasets import DatasetSpec
+from worker.engine.data.cache import Decoded, DecodedPart, PartName, opened
+from worker.engine.data.dataset import Dataset
 from worker.engine.errors import DatasetBroken, DatasetUnavailable
+from worker.engine.network import network_timeout
 from worker.engine.settings import EngineSettings
 
-#: Seconds a silent server is waited for while downloading.
-NETWORK_TIMEOUT_S: Final = 30.0
+#: Images laid out anew at a time.
+_PIECE: Final = 256
 
 
 class TorchvisionSplit(Protocol):
     """One split of a dataset, as torchvision's classes give it."""
 
     data: Any
+    """Images, uint8 [N, H, W] or [N, H, W, C]."""
     targets: Any
+    """Classes, N integers."""
+    classes: Any
+    """Their names."""
 
 
 class TorchvisionClass(Protocol):
@@ -45,9 +52,10 @@ class TorchvisionFiles:
     reader: TorchvisionClass
     files: Sequence[str]
     """Where its unpacked files lie under a data folder."""
-    classes: int
+    classes: tuple[str, ...] | None = None
+    """Names of the classes; None are torchvision's."""
 
-    def load(self, settings: EngineSettings) -> Dataset:
+    def load(self, spec: DatasetSpec, settings: EngineSettings) -> Dataset:
         """Read it from the first folder that has it.
 
         Raises:
@@ -62,44 +70,59 @@ class TorchvisionFiles:
             elif missing := self._missing(folder):
                 looked.append(f"{folder} has no {missing}")
             else:
-                return self._read(folder)
+                return self._opened(folder, settings)
         try:
             self._download(downloads)
         # torchvision raises RuntimeError for a wrong checksum and for having tried every mirror.
         except (OSError, RuntimeError, HTTPException, EOFError) as error:
             raise DatasetUnavailable(self.name, looked=looked, cause=error) from error
-        return self._read(downloads)
+        return self._opened(downloads, settings)
 
     def _missing(self, folder: Path) -> str | None:
         return next((file for file in self.files if not (folder / file).is_file()), None)
 
-    def _read(self, folder: Path) -> Dataset:
+    def _opened(self, folder: Path, settings: EngineSettings) -> Dataset:
+        files = {name: folder / name for name in self.files}
+        kept = opened(self.name, partial(self._decode, folder), files=files, settings=settings)
+        return Dataset(
+            train=kept.parts["train"], test=kept.parts["test"], classes=kept.classes, checksums=kept.checksums
+        )
+
+    def _decode(self, folder: Path) -> Decoded:
         try:
             train, test = (self.reader(str(folder), train, download=False) for train in (True, False))
         # torchvision checks with assertions and lets struct and pickle errors through: whatever it raises, the
         # files are what is wrong.
         except Exception as error:
             raise DatasetBroken(self.name, folder=folder, problem=error) from error
-        return Dataset(train=self._samples(train, folder), test=self._samples(test, folder), classes=self.classes)
+        classes = tuple(train.classes) if self.classes is None else self.classes
+        parts: dict[PartName, DecodedPart] = {
+            "train": self._part(train, folder, len(classes)),
+            "test": self._part(test, folder, len(classes)),
+        }
+        return Decoded(classes=classes, parts=parts)
 
-    def _samples(self, split: TorchvisionSplit, folder: Path) -> Samples:
-        images = _channels_first(torch.as_tensor(split.data))
-        labels = torch.as_tensor(split.targets, dtype=torch.int64)
+    def _part(self, split: TorchvisionSplit, folder: Path, classes: int) -> DecodedPart:
+        images, labels = np.asarray(split.data), np.asarray(split.targets, dtype=np.int64)
         if len(images) != len(labels) or len(labels) == 0:
             raise DatasetBroken(
                 self.name, folder=folder, problem=f"there are {len(images)} images and {len(labels)} labels"
             )
-        if not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
-            raise DatasetBroken(self.name, folder=folder, problem=f"a label is not in 0 to {self.classes - 1}")
-        return Samples(images=images, labels=labels)
+        if not 0 <= labels.min() <= labels.max() < classes:
+            raise DatasetBroken(self.name, folder=folder, problem=f"a label is not in 0 to {classes - 1}")
+        count, height, width, channels = (*images.shape, 1)[:4]
+        return DecodedPart(
+            shape=(count, channels, height, width), blocks=partial(_channels_first, images), targets=labels
+        )
 
     def _download(self, folder: Path) -> None:
         """Download beside the folder and rename, so that a folder that is there is complete."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{self.name}-") as temporary:
             arriving = Path(temporary) / self.name
-            with _network_timeout(NETWORK_TIMEOUT_S):
-                self.reader(str(arriving), True, download=True)
+            with network_timeout():
+                for train in (True, False):
+                    self.reader(str(arriving), train, download=True)
             try:
                 arriving.rename(folder)
             except OSError:
@@ -108,17 +131,8 @@ class TorchvisionFiles:
                     raise
 
 
-def _channels_first(images: Tensor) -> Tensor:
-    """[N, H, W] or [N, H, W, C] to contiguous [N, C, H, W]."""
-    return images.reshape(*images.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
-
-
-@contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
-    """torchvision opens its connections without one; by default a silent server would be waited for without end."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def _channels_first(images: np.ndarray) -> Iterator[np.ndarray]:
+    """[N, H, W] or [N, H, W, C] as pieces of [N, C, H, W]."""
+    for start in range(0, len(images), _PIECE):
+        piece = images[start : start + _PIECE]
+        yield piece.reshape(*piece.shape[:3], -1).transpose(0, 3, 1, 2)

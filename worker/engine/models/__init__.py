@@ -5,19 +5,24 @@ from typing import Final
 
 from torch import nn
 
-from worker.engine.models import cnn, mlp, resnet9, resnet18
-from worker.engine.models.shape import ImageShape
+from worker.engine.models import cnn, linear, mlp, resnet9, resnet18, torchvision_models, vit_tiny, wide_resnet
+from worker.engine.models.parts import head_of, hidden_matrices
+from worker.engine.models.shape import ImageShape, InputShape, Vector
 
-__all__ = ["MODELS", "Build", "ImageShape"]
+__all__ = ["MODELS", "Build", "ImageShape", "InputShape", "Vector", "head_of", "hidden_matrices"]
 
 
-#: Builds a model for images (`ImageShape`) and a number of classes; the keywords are the fields of the model's spec.
+#: Builds a model for samples of a shape and a number of classes; the keywords are the fields of the model's spec.
 Build = Callable[..., nn.Module]
 
 
 MODELS: Final[Mapping[str, Build]] = {
+    "linear": linear.build,
     "mlp": mlp.build,
     "cnn": cnn.build,
     "resnet9": resnet9.build,
     "resnet18": resnet18.build,
+    "wide-resnet": wide_resnet.build,
+    "vit-tiny": vit_tiny.build,
+    "torchvision": torchvision_models.build,
 }

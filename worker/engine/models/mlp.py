@@ -1,15 +1,16 @@
-"""mlp: fully connected layers with ReLU on the flattened image."""
+"""mlp: fully connected layers with ReLU on the flattened sample."""
 
 from torch import nn
 
-from worker.engine.models.shape import ImageShape
+from worker.engine.models.shape import InputShape
 
 
-def build(image: ImageShape, classes: int, *, width: int, depth: int) -> nn.Module:
+def build(shape: InputShape, classes: int, *, width: int, depth: int, dropout: float) -> nn.Module:
     """`depth` hidden layers of `width` units, then one linear layer."""
     layers: list[nn.Module] = [nn.Flatten()]
-    inputs = image.values
+    inputs = shape.values
     for _ in range(depth):
-        layers += [nn.Linear(inputs, width), nn.ReLU()]
+        # there without dropout too, so that the weights have the same names
+        layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, classes))

@@ -4,10 +4,27 @@ The stem is one 3x3 convolution without stride or pooling, as the paper's sectio
 two basic blocks are those of the ImageNet network. Images too small for three halvings are halved less often.
 """
 
+import re
+from collections.abc import Mapping
+from typing import Final
+
 from torch import Tensor, nn
 
 from worker.engine.models.layers import convolution
 from worker.engine.models.shape import ImageShape
+
+#: How the names of the stem's tensors begin.
+STEM: Final = "0."
+
+#: torchvision's names of the layers in a block, and ours.
+_LAYERS: Final[Mapping[str, str]] = {
+    "conv1": "convolutions.0.0",
+    "bn1": "convolutions.0.1",
+    "conv2": "convolutions.2.0",
+    "bn2": "convolutions.2.1",
+    "downsample": "shortcut",
+}
+_IN_A_BLOCK: Final = re.compile(rf"layer([1-4])\.([01])\.({'|'.join(_LAYERS)})\.(.+)")
 
 
 def build(image: ImageShape, classes: int, *, width: int) -> nn.Module:
@@ -26,6 +43,17 @@ def build(image: ImageShape, classes: int, *, width: int) -> nn.Module:
         stages += [_Block(inputs, outputs, stride=stride), _Block(outputs, outputs)]
         inputs = outputs
     return nn.Sequential(*stages, _Head(inputs, classes))
+
+
+def own_name(published: str) -> str | None:
+    """Our name of a tensor in torchvision's ResNet-18; None for one of its stem, which has another shape here."""
+    if published.startswith("fc."):
+        return published.replace("fc", "10.linear")
+    if (found := _IN_A_BLOCK.fullmatch(published)) is None:
+        return None
+    stage, block, layer, tensor = found.groups()
+    # in front of the first block stand the stem and its ReLU
+    return f"{2 * int(stage) + int(block)}.{_LAYERS[layer]}.{tensor}"
 
 
 class _Block(nn.Module):

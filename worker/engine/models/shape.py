@@ -1,6 +1,13 @@
-"""What the images are like that a model is built for."""
+"""What one sample is like that a model is built for: an image, or a vector of features."""
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vector:
+    """So many features, in no order that a model could use."""
+
+    values: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +34,7 @@ class ImageShape:
         A single pixel says nothing about where things are, and a BatchNorm behind it cannot train on a batch of one.
         """
         return min(self.height, self.width) >= 4
+
+
+#: What a model that wants no images takes too.
+InputShape = ImageShape | Vector

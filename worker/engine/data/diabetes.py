@@ -1,0 +1,23 @@
+"""diabetes: 442 patients by 10 measurements, and their disease a year on (Efron et al., 2004). With scikit-learn."""
+
+import torch
+from sklearn import datasets
+
+from lowland.spec.datasets import Diabetes
+from worker.engine.data.checksums import bundled_checksums
+from worker.engine.data.dataset import Dataset, Samples
+from worker.engine.data.splits import with_test_part
+from worker.engine.settings import EngineSettings
+
+
+def load(spec: Diabetes, settings: EngineSettings) -> Dataset:
+    """Read them from scikit-learn's own files, in the units they were measured in."""
+    features, progression = datasets.load_diabetes(return_X_y=True, scaled=False)
+    everything = Samples(source=torch.from_numpy(features).float(), targets=torch.from_numpy(progression).float())
+    train, test = with_test_part(spec.name, everything)
+    return Dataset(
+        train=train,
+        test=test,
+        classes=None,
+        checksums=bundled_checksums("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz"),
+    )

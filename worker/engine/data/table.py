@@ -1,0 +1,90 @@
+"""table: people's own table, CSV or Parquet, under LOWLAND_DATA_DIR.
+
+The target column becomes classes or values, each other column one feature or several (`columns.py`). Rows are counted
+from 1, a CSV file's header line not among them.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import torch
+
+from lowland.spec.datasets import Table
+from lowland.spec.show import cut, nearest, shown
+from worker.engine.data.checksums import checksums
+from worker.engine.data.columns import ColumnUnusable, classes_of, features_of, values_of
+from worker.engine.data.dataset import Dataset, Samples
+from worker.engine.data.own_files import own_path
+from worker.engine.data.splits import with_test_part
+from worker.engine.errors import DatasetBroken
+from worker.engine.settings import EngineSettings
+
+#: pyarrow's limit for the size of a piece.
+_LARGEST_BLOCK_BYTES: Final = 2**31 - 1
+
+
+def load(spec: Table, settings: EngineSettings) -> Dataset:
+    """Read it.
+
+    Raises:
+        OwnDatasetUnavailable: the path names nothing under LOWLAND_DATA_DIR.
+        DatasetBroken: the file is no table, or a column cannot be used.
+    """
+    path = own_path(spec.name, spec.path, settings)
+    try:
+        everything, classes = _samples(spec, _rows(path))
+    except (ColumnUnusable, pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        problem = str(error) if isinstance(error, ColumnUnusable) else error
+        raise DatasetBroken(spec.name, folder=path, problem=problem) from error
+    train, test = with_test_part(spec.name, everything)
+    return Dataset(train=train, test=test, classes=classes, checksums=checksums({path.name: path}))
+
+
+def _rows(path: Path) -> pa.Table:
+    """Read a file by its ending, on this thread alone."""
+    readers: Mapping[str, Callable[[Path], pa.Table]] = {".csv": _csv, ".parquet": _parquet}
+    if (read := readers.get(path.suffix.lower())) is None:
+        raise ColumnUnusable("its name does not end in .csv or .parquet")
+    table = read(path)
+    if twice := next((name for name in table.column_names if table.column_names.count(name) > 1), None):
+        raise ColumnUnusable(f"two columns are called {shown(twice)}")
+    if len(table) < 2:
+        raise ColumnUnusable(f"it has {len(table)} data rows; give at least 2")
+    return table
+
+
+def _csv(path: Path) -> pa.Table:
+    # In one piece: a column's type is told by the first piece, and may be contradicted by the others.
+    block = min(max(path.stat().st_size, 1), _LARGEST_BLOCK_BYTES)
+    return pyarrow.csv.read_csv(path, read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block))
+
+
+def _parquet(path: Path) -> pa.Table:
+    return pyarrow.parquet.read_table(path, use_threads=False)
+
+
+def _samples(spec: Table, table: pa.Table) -> tuple[Samples, tuple[str, ...] | None]:
+    for field, name in (("target", spec.target), *(("ignore", name) for name in spec.ignore)):
+        _refuse_unknown(field, name, table.column_names)
+    names = [name for name in table.column_names if name not in {spec.target, *spec.ignore}]
+    if not names:
+        raise ColumnUnusable("it has no column left to learn from beside the target")
+    columns = [feature for name in names for feature in features_of(name, table.column(name))]
+    target = table.column(spec.target)
+    if spec.task == "regression":
+        targets, classes = values_of(spec.target, target), None
+    else:
+        targets, classes = classes_of(spec.target, target)
+    features = np.stack(columns, axis=1)
+    return Samples(source=torch.from_numpy(features), targets=torch.from_numpy(targets)), classes
+
+
+def _refuse_unknown(field: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        hint = f" (did you mean {shown(near)}?)" if (near := nearest(name, known)) else ""
+        raise ColumnUnusable(f"dataset.{field} names {shown(name)}{hint}; its columns are {cut(', '.join(known))}")

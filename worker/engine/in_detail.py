@@ -1,0 +1,116 @@
+"""The final measurement on the test part: the metrics, a report in detail, and the same on damaged images."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from worker.engine.building import Run
+from worker.engine.data.corruptions import CORRUPTIONS, Corruption
+from worker.engine.detail import Detail
+from worker.engine.detail_regression import RegressionDetail
+from worker.engine.errors import LossNotFinite
+from worker.engine.evaluate import Measured, evaluate
+from worker.engine.randomness import generator_for
+from worker.engine.ranks import ALONE
+from worker.engine.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDetail:
+    """What was measured."""
+
+    metrics: dict[str, float]
+    """Named after the test part: "test_accuracy" and so on."""
+    report: dict[str, Any]
+    """Everything, in JSON's types."""
+
+
+def measure_in_detail(run: Run, session: Session, *, step: int) -> InDetail:
+    """Measure the weights as they are, after so many steps.
+
+    Raises:
+        Stopped: the run was asked to stop.
+        LossNotFinite: they overflow here, if not in training.
+    """
+    told = _Classes(run) if run.parts.classes is not None else _Values(run)
+    measured = evaluate(run.measured, run.parts.test, run.parts, stop=session.stop, ranks=ALONE, watchers=[told])
+    _check(run, measured, "the loss on the test part", step)
+    metrics = {**measured.named("test"), **told.scalars()}
+    report: dict[str, Any] = {"test": told.report()}
+    wanted = run.spec.evaluate
+    if wanted is not None:
+        report["corruptions"] = {}
+        for name in wanted.corruptions:
+            damaged = evaluate(
+                run.measured,
+                run.parts.test,
+                run.parts,
+                stop=session.stop,
+                ranks=ALONE,
+                alter=_Damage(run, name, CORRUPTIONS[name], wanted.severity),
+            )
+            _check(run, damaged, f"the loss on test images with {name}", step)
+            report["corruptions"][name] = {"severity": wanted.severity, "loss": damaged.loss, **damaged.metrics}
+            metrics |= damaged.named(f"test_{name}")
+    return InDetail(metrics=metrics, report=report)
+
+
+def _check(run: Run, measured: Measured, what: str, step: int) -> None:
+    if not math.isfinite(measured.loss):
+        raise LossNotFinite(what=what, step=step, lr=run.learning_rate(max(step - 1, 0)))
+
+
+class _Classes:
+    """Watches a classifier."""
+
+    def __init__(self, run: Run) -> None:
+        self._names = run.parts.classes or ()
+        self._counts = run.parts.class_counts or []
+        self._detail = Detail(len(self._names), run.device)
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        self._detail.add(outputs, targets)
+
+    def scalars(self) -> dict[str, float]:
+        return self._detail.scalars(self._counts, part="test")
+
+    def report(self) -> Mapping[str, object]:
+        return self._detail.report(self._names, self._counts)
+
+
+class _Values:
+    """Watches a regression."""
+
+    def __init__(self, run: Run) -> None:
+        self._scale = run.parts.targets
+        self._detail = RegressionDetail(run.device)
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        said = outputs[:, 0]
+        self._detail.add(said if self._scale is None else self._scale.restore(said), targets)
+
+    def scalars(self) -> dict[str, float]:
+        return self._detail.scalars(part="test")
+
+    def report(self) -> Mapping[str, object]:
+        return self._detail.report()
+
+
+class _Damage:
+    """A corruption of the test images: each batch's random numbers follow from the seed and its place."""
+
+    def __init__(self, run: Run, name: str, corruption: Corruption, severity: int) -> None:
+        self._run = run
+        self._name = name
+        self._corruption = corruption
+        self._severity = severity
+
+    def __call__(self, inputs: Tensor, first: int) -> Tensor:
+        mean = self._run.parts.normalise.mean_pixel
+        if mean is None:
+            raise TypeError("only images can be damaged")
+        generator = generator_for(self._run.spec.seed, self._name, first, device=inputs.device)
+        return self._corruption(inputs, mean, self._severity, generator)

@@ -1,0 +1,179 @@
+"""Data-parallel processes of one run on one machine: started, joined, and ended together.
+
+    engine = rank 0 ── os.fork ──► rank 1 .. W-1      same process group, so that a signal reaches all of them
+
+Each rank has a device of its own. The first one reports and writes; another one's error comes to it through a pipe, and
+whichever rank ends first in an error decides what is reported. No rank outlives the first.
+
+The other way is torchrun, which starts all ranks itself: then nothing is forked here.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal, NoReturn
+
+import torch.distributed as dist
+
+from lowland.spec.reports import EXIT_STOPPED, Broken, read_report, write_report
+from worker.engine.device import choose_device
+from worker.engine.errors import EngineError, RankFailed, RankLost, broken
+from worker.engine.ranks import Ranks
+from worker.engine.stop import Stopped
+from worker.orphans import die_with
+
+#: How long ranks wait for each other: one may be reading its data, or writing a checkpoint.
+TIMEOUT: Final = timedelta(minutes=30)
+#: Seconds the first rank is given to notice by itself that another one is gone.
+NOTICE_S: Final = 5.0
+#: Seconds the others are given to leave by themselves once the first rank has.
+END_S: Final = 10.0
+
+
+@contextmanager
+def joined(
+    rank: int | None, count: int, rendezvous: Path | None, *, device: Literal["auto", "cpu", "cuda"]
+) -> Iterator[Ranks]:
+    """Be one of several ranks for as long as the block runs.
+
+    Args:
+        rank, rendezvous: which one, and the file they meet at; None where torchrun has said both.
+        count: of all ranks.
+        device: what the job asks for.
+    """
+    # All are on this machine.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    on_gpu = choose_device(device).type == "cuda"
+    backend = "nccl" if on_gpu else "gloo"
+    if rendezvous is None or rank is None:
+        dist.init_process_group(backend, timeout=TIMEOUT)
+    else:
+        store = dist.FileStore(str(rendezvous), count)  # pyright: ignore[reportPrivateImportUsage]: documented there
+        dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT)
+    try:
+        host = dist.new_group(backend="gloo", timeout=TIMEOUT) if on_gpu else dist.group.WORLD
+        if not isinstance(host, dist.ProcessGroup):
+            raise TypeError("every rank is a member of every group here")
+        yield Ranks(rank=dist.get_rank(), count=dist.get_world_size(), host=host)
+    finally:
+        dist.destroy_process_group()
+
+
+class Crew:
+    """The other ranks, as the first one knows them.
+
+    Args:
+        give_up: called from a thread with a rank's error where the first rank does not notice that it is gone: it may
+            wait for it in a collective for ever. It does not return.
+    """
+
+    def __init__(self, give_up: Callable[[Broken], NoReturn]) -> None:
+        self._give_up = give_up
+        self._pids: dict[int, int] = {}
+        self._threads: list[threading.Thread] = []
+        self._failed = threading.Event()
+        self._noticed = threading.Event()
+        self._failure: Broken | None = None
+
+    def start(self, ranks: Sequence[int], work: Callable[[int], None]) -> None:
+        """Fork the ranks, each of which does its work and leaves, and watch them."""
+        pipes = {rank: self._fork(rank, work) for rank in ranks}
+        self._threads = [
+            threading.Thread(target=self._watch, args=(rank, pipe), name=f"rank {rank}", daemon=True)
+            for rank, pipe in pipes.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def failure(self) -> Broken | None:
+        """The error of the rank that failed first, if one does before long."""
+        self._failed.wait(NOTICE_S)
+        return self._failure
+
+    def end(self, *, wait_s: float) -> None:
+        """Let those that still run come to their end, then end them."""
+        self._noticed.set()
+        until = time.monotonic() + wait_s
+        for thread in self._threads:
+            thread.join(max(until - time.monotonic(), 0))
+        for pid in list(self._pids.values()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for thread in self._threads:
+            thread.join()
+
+    def _fork(self, rank: int, work: Callable[[int], None]) -> int:
+        reading, writing = os.pipe()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            die_with(parent)
+            _serve(rank, work, writing)
+        os.close(writing)
+        self._pids[rank] = pid
+        return reading
+
+    def _watch(self, rank: int, pipe: int) -> None:
+        with os.fdopen(pipe, "rb") as file:
+            line = file.read()
+        _, status = os.waitpid(self._pids[rank], 0)
+        del self._pids[rank]
+        code = os.waitstatus_to_exitcode(status)
+        if code in (0, EXIT_STOPPED) or self._noticed.is_set() or self._failed.is_set():
+            return
+        report = read_report(line) if line else None
+        self._failure = report if isinstance(report, Broken) else broken(RankLost(rank, code))
+        self._failed.set()
+        if not self._noticed.wait(2 * NOTICE_S):
+            self._give_up(self._failure)
+
+
+def together(count: int, work: Callable[[int], None], *, give_up: Callable[[Broken], NoReturn]) -> None:
+    """Do a piece of work on ranks 0 to `count` - 1, the first of which is this process.
+
+    Raises:
+        RankFailed: another rank gave up first.
+        Exception: whatever the work raises here.
+    """
+    crew = Crew(give_up)
+    crew.start(range(1, count), work)
+    wait_s = 0.0
+    try:
+        work(0)
+        wait_s = END_S
+    except Stopped:
+        wait_s = END_S
+        raise
+    except EngineError:
+        raise
+    except Exception as error:
+        # Whoever waits for a rank that is gone learns only that: the rank's own error is the one to tell.
+        if failure := crew.failure():
+            raise RankFailed(failure) from error
+        raise
+    finally:
+        crew.end(wait_s=wait_s)
+
+
+def _serve(rank: int, work: Callable[[int], None], errors: int) -> NoReturn:
+    status = 1
+    try:
+        work(rank)
+        status = 0
+    except Stopped:
+        status = EXIT_STOPPED
+    except BaseException as error:  # noqa: BLE001  the edge of a process
+        traceback.print_exc()
+        os.write(errors, write_report(broken(error)))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
