@@ -34,12 +34,13 @@ def chosen_by_all(scores: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
     """The given fraction of all ranks' samples, those with the highest scores, at least one of them.
 
     Args:
-        scores: of this rank's samples, [n]; n may differ from rank to rank.
+        scores: of this rank's samples, [n]. Where n differs from rank to rank a rank's losses and scores come
+            multiplied by n over the mean of all n, so that the mean over the ranks of its means is that of all samples.
 
     Returns:
         Which of this rank's samples they are, int64 [m] with m >= 1, and what each of their losses counts, [m], so that
-        the mean over the ranks of the sums of weighted losses is the mean loss of the chosen ones. A rank that has none
-        of them gets its first sample, counting nothing: every rank has to make every pass.
+        the mean over the ranks of the sums of weighted losses is the mean loss of the chosen ones. A rank's last sample
+        is always there, counting nothing where it is not chosen: of every batch the ranks share one pass.
     """
     ranks, mine = count(), len(scores)
     if ranks == 1:
@@ -48,16 +49,20 @@ def chosen_by_all(scores: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
     sizes = [torch.zeros((), dtype=torch.int64, device=scores.device) for _ in range(ranks)]
     dist.all_gather(sizes, torch.tensor(mine, device=scores.device))
     longest = int(max(sizes))
+    samples = int(sum(sizes))
+    came_times = mine * ranks / samples
     padded = scores.new_full((longest,), -torch.inf)
-    padded[:mine] = scores
+    padded[:mine] = scores / came_times
     everyones = [torch.empty_like(padded) for _ in range(ranks)]
     dist.all_gather(everyones, padded)
-    total = _share_of(int(sum(sizes)), fraction)
+    total = _share_of(samples, fraction)
     best = torch.cat(everyones).topk(total).indices
     part = best[best // longest == dist.get_rank()] % longest
-    if len(part) == 0:
-        return best.new_zeros(1), scores.new_zeros(1)
-    return part, scores.new_full((len(part),), ranks / total)
+    weights = scores.new_full((len(part),), ranks / total / came_times)
+    if mine - 1 not in part:
+        part = torch.cat([part, part.new_full((1,), mine - 1)])
+        weights = torch.cat([weights, weights.new_zeros(1)])
+    return part, weights
 
 
 def _share_of(samples: int, fraction: float) -> int:

@@ -37,7 +37,7 @@ class ESAM(SamOptimizer):
     """SAM at less than two passes: a random ε, and the samples that it hurts most.
 
     Driven by `step_on(batch)` alone: it needs the losses of single samples. `plan(seed=...)` seeds the choice of
-    coordinates. In data parallel each rank selects among its own samples.
+    coordinates. In data parallel S is chosen among the samples of all ranks.
 
     Args:
         params: parameters or parameter groups; a group may have its own `rho`.

@@ -15,8 +15,8 @@ POINT: dict[str, Any] = {"function": "x**2", "start": [1.0]}
 
 #: Fields that are right alone and wrong together.
 TOGETHER: list[tuple[dict[str, Any], str, str]] = [
-    ({"function": "rosenbrock", "start": [1.0]}, "function", "rosenbrock"),
-    ({"function": "x0 + x1", "start": [1.0]}, "function", "start"),
+    ({"function": "rosenbrock", "start": [1.0]}, "start", 'start has 1 number and function is "rosenbrock"'),
+    ({"function": "x0 + x1", "start": [1.0]}, "start", "which is of 2 variables"),
     ({**LINEAR, "sam": "imbsam"}, "sam.variant", "which needs classes, and the task is regression"),
     ({**POINT, "sam": "imbsam"}, "sam.variant", "which needs classes, and the task is function"),
     ({**LINEAR, "label_smoothing": 0.1}, "label_smoothing", "the task is regression, which has no labels"),

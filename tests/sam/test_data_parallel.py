@@ -41,7 +41,7 @@ def test_both_ranks_hold_the_same_weights(name: str, mode: str, both: tuple[Resu
         assert torch.equal(value, one[name, mode][key])
 
 
-@pytest.mark.parametrize("name", [name for name in sam.VARIANTS if name != "esam"])  # it selects on each rank
+@pytest.mark.parametrize("name", sam.VARIANTS)
 def test_synchronised_ranks_step_as_one_process_with_the_whole_batch(name: str, both: tuple[Results, Results]) -> None:
     model = smooth_net().double()
     optimizer = make(name, model)

@@ -45,7 +45,8 @@ class Batch:
         targets: as the dataset has them, there.
         labels: the classes on the CPU; None in regression.
         clean_targets: the targets before label noise, where there is any.
-        weight: what each loss counts; not 1 where this process has another share of the batch than the others.
+        weight: what each loss counts; not 1 where this process has another share of the step than the others.
+        is_counted: whether no other process counts the same samples.
         is_last: whether no other batch of the same step comes after it.
         optimizer: whose passes they are.
     """
@@ -59,6 +60,7 @@ class Batch:
         *,
         clean_targets: Tensor | None,
         weight: float,
+        is_counted: bool,
         is_last: bool,
         optimizer: SamOptimizer,
     ) -> None:
@@ -68,6 +70,7 @@ class Batch:
         self._labels = labels
         self._clean_targets = clean_targets
         self._weight = weight
+        self._is_counted = is_counted
         self._is_last = is_last
         self._optimizer = optimizer
         self._first: Tensor | None = None
@@ -112,7 +115,7 @@ class Batch:
 
         That is at the clean weights, except for a variant that has no pass there (MSAM).
         """
-        if self._first is not None and self._weight:
+        if self._first is not None and self._is_counted:
             self._forward.task.count(tally, self._first, self._targets, self._clean_targets)
 
     def _note(self, part: Tensor | None, outputs: Tensor) -> None:
@@ -215,18 +218,40 @@ class TrainingBatches:
         # What the model draws itself (dropout) comes from torch's own generators.
         torch.manual_seed(seed_of(self._seed, "forward", step * self._ranks.count + rank))
         pieces = index.split(self._batch_size)
+        # Every rank has to make every pass: of fewer samples than ranks each takes all.
+        is_shared = [len(piece) >= self._ranks.count for piece in pieces]
+        mine = [
+            piece[self._ranks.share(len(piece))] if shared else piece
+            for piece, shared in zip(pieces, is_shared, strict=True)
+        ]
+        # The mean over the ranks of the mean weighted loss of each is then the mean loss of the step's samples.
+        weight = self._ranks.count * sum(map(len, mine)) / len(index)
         batches = [
-            self._batch(piece, generator, forward, optimizer, is_last=number == len(pieces))
-            for number, piece in enumerate(pieces, 1)
+            self._batch(
+                piece,
+                generator,
+                forward,
+                optimizer,
+                weight=weight if shared else weight / self._ranks.count,
+                is_counted=shared or self._ranks.is_first,
+                is_last=number == len(mine),
+            )
+            for number, (piece, shared) in enumerate(zip(mine, is_shared, strict=True), 1)
         ]
         return Step(batches=tuple(batches), samples=len(index))
 
     def _batch(
-        self, index: Tensor, generator: torch.Generator, forward: Forward, optimizer: SamOptimizer, *, is_last: bool
+        self,
+        mine: Tensor,
+        generator: torch.Generator,
+        forward: Forward,
+        optimizer: SamOptimizer,
+        *,
+        weight: float,
+        is_counted: bool,
+        is_last: bool,
     ) -> Batch:
         parts = self._parts
-        part, weight = self._ranks.share(len(index))
-        mine = index[part]
         inputs, targets = self._at(mine)
         if parts.normalise.mean_pixel is not None:
             inputs = self._augment(inputs, parts.normalise.mean_pixel, generator)
@@ -237,6 +262,7 @@ class TrainingBatches:
             self._labels(mine),
             clean_targets=None if parts.clean_targets is None else parts.clean_targets[mine.to(parts.device)],
             weight=weight,
+            is_counted=is_counted,
             is_last=is_last,
             optimizer=optimizer,
         )

@@ -178,7 +178,10 @@ class OutOfMemory(EngineError):
     permanent = False
 
     def __init__(self, cause: BaseException) -> None:
-        super().__init__(f"{_one_line(cause)}. Lower batch_size or model.width.")
+        super().__init__(
+            f"{_one_line(cause)}. Lower batch_size (and raise accumulate as much, for the same steps), "
+            "or take a smaller model."
+        )
 
 
 class OwnDatasetUnavailable(DatasetUnavailable):
@@ -228,6 +231,11 @@ def broken(error: BaseException) -> Broken:
         detail=_one_line(error)[:MAX_DETAIL],
         permanent=False,
     )
+
+
+def has_name(error: BaseException) -> bool:
+    """Whether it is one of these; any other may only follow from what went wrong elsewhere."""
+    return isinstance(error, EngineError) or _is_out_of_memory(error)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

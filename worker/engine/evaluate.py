@@ -62,11 +62,11 @@ def evaluate(
         Stopped: the run was asked to stop; nothing has changed.
     """
     forward.model.eval()
-    share, weight = ranks.share(len(samples))
+    share = ranks.share(len(samples))
     tally = forward.task.tally()
     loss = torch.zeros((), dtype=torch.float64, device=parts.device)
     first = share.start
-    for inputs, targets in samples.batches(BATCH_SIZE, share) if weight else ():
+    for inputs, targets in samples.batches(BATCH_SIZE, share):
         if ranks.count == 1:  # several ranks have to stop at the same point, which is between two steps
             stop.check()
         on_device = inputs.to(parts.device, non_blocking=True)

@@ -24,14 +24,14 @@ import torch.distributed as dist
 
 from lowland.spec.reports import EXIT_STOPPED, Broken, read_report, write_report
 from worker.engine.device import choose_device
-from worker.engine.errors import EngineError, RankFailed, RankLost, broken
+from worker.engine.errors import RankFailed, RankLost, SpecUnusable, broken, has_name
 from worker.engine.ranks import Ranks
 from worker.engine.stop import Stopped
 from worker.orphans import die_with
 
 #: How long ranks wait for each other: one may be reading its data, or writing a checkpoint.
 TIMEOUT: Final = timedelta(minutes=30)
-#: Seconds the first rank is given to notice by itself that another one is gone.
+#: Seconds between a rank's end and what follows from it: for its error to arrive, or for the first rank to notice.
 NOTICE_S: Final = 5.0
 #: Seconds the others are given to leave by themselves once the first rank has.
 END_S: Final = 10.0
@@ -47,9 +47,12 @@ def joined(
         rank, rendezvous: which one, and the file they meet at; None where torchrun has said both.
         count: of all ranks.
         device: what the job asks for.
+
+    Raises:
+        SpecUnusable: torchrun has started another number of processes.
     """
     # All are on this machine.
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     on_gpu = choose_device(device).type == "cuda"
     backend = "nccl" if on_gpu else "gloo"
     if rendezvous is None or rank is None:
@@ -57,13 +60,22 @@ def joined(
     else:
         store = dist.FileStore(str(rendezvous), count)  # pyright: ignore[reportPrivateImportUsage]: documented there
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT)
+    if (started := dist.get_world_size()) != count:
+        raise SpecUnusable(
+            f"resources.world_size is {count} and torchrun has started {started} processes; "
+            "give --nproc-per-node the same number"
+        )
+    host = dist.new_group(backend="gloo", timeout=TIMEOUT) if on_gpu else dist.group.WORLD
+    if not isinstance(host, dist.ProcessGroup):
+        raise TypeError("every rank is a member of every group here")
     try:
-        host = dist.new_group(backend="gloo", timeout=TIMEOUT) if on_gpu else dist.group.WORLD
-        if not isinstance(host, dist.ProcessGroup):
-            raise TypeError("every rank is a member of every group here")
-        yield Ranks(rank=dist.get_rank(), count=dist.get_world_size(), host=host)
-    finally:
+        yield Ranks(rank=dist.get_rank(), count=count, host=host)
+    except Stopped:
         dist.destroy_process_group()
+        raise
+    # After an error nothing is taken down: that would wait for what other ranks no longer send, and tell them by a
+    # broken connection what is to come to the first one as this rank's own error. The process ends, and all with it.
+    dist.destroy_process_group()
 
 
 class Crew:
@@ -132,7 +144,7 @@ class Crew:
         report = read_report(line) if line else None
         self._failure = report if isinstance(report, Broken) else broken(RankLost(rank, code))
         self._failed.set()
-        if not self._noticed.wait(2 * NOTICE_S):
+        if not self._noticed.wait(NOTICE_S):
             self._give_up(self._failure)
 
 
@@ -152,11 +164,9 @@ def together(count: int, work: Callable[[int], None], *, give_up: Callable[[Brok
     except Stopped:
         wait_s = END_S
         raise
-    except EngineError:
-        raise
     except Exception as error:
         # Whoever waits for a rank that is gone learns only that: the rank's own error is the one to tell.
-        if failure := crew.failure():
+        if not has_name(error) and (failure := crew.failure()):
             raise RankFailed(failure) from error
         raise
     finally:
@@ -171,9 +181,11 @@ def _serve(rank: int, work: Callable[[int], None], errors: int) -> NoReturn:
     except Stopped:
         status = EXIT_STOPPED
     except BaseException as error:  # noqa: BLE001  the edge of a process
-        traceback.print_exc()
-        os.write(errors, write_report(broken(error)))
+        with suppress(OSError):
+            traceback.print_exc()
+            os.write(errors, write_report(broken(error)))
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(status)

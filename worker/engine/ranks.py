@@ -29,16 +29,10 @@ class Ranks:
         """Whether this process speaks for all: it alone reports and writes."""
         return self.rank == 0
 
-    def share(self, samples: int) -> tuple[slice, float]:
-        """This rank's part of a batch, and what each of its losses has to be multiplied by.
-
-        The mean over the ranks of the mean weighted loss of each is then the mean loss of the batch. Where there are
-        fewer samples than ranks, those without one take the first and weigh it 0: every rank has to make every pass.
-        """
+    def share(self, samples: int) -> slice:
+        """This rank's part of some samples; some get nothing where there are fewer samples than ranks."""
         first, end = (samples * rank // self.count for rank in (self.rank, self.rank + 1))
-        if first == end:
-            return slice(0, 1), 0.0
-        return slice(first, end), (end - first) * self.count / samples
+        return slice(first, end)
 
     def added_up(self, tensor: Tensor) -> Tensor:
         """The sum over all ranks; the tensor itself is left alone."""

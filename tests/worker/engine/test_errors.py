@@ -8,13 +8,13 @@ from worker.engine.errors import EngineError, LossNotFinite, broken
 
 
 def test_a_named_error_keeps_its_words() -> None:
-    report = broken(LossNotFinite(what="the loss", step=7, lr=0.25))
+    report = broken(LossNotFinite(what="the loss", step=7, lr=0.25, checkpoint="checkpoint-00001-000000005.pt"))
 
     assert report == Broken(
         type="loss-not-finite",
         title="The loss is no longer finite",
         detail="the loss is NaN or infinite at step 7, where the learning rate is 0.25; "
-        "lower optimizer.lr, or set clip_norm",
+        "the last good checkpoint is checkpoint-00001-000000005.pt. Lower optimizer.lr, or set clip_norm.",
         permanent=True,
     )
 
@@ -33,7 +33,9 @@ def test_memory_that_torch_cannot_get_is_named_and_may_be_there_later() -> None:
     report = broken(caught.value)
 
     assert (report.type, report.permanent) == ("out-of-memory", False)
-    assert report.detail.endswith("Lower batch_size or model.width.")
+    assert report.detail.endswith(
+        "Lower batch_size (and raise accumulate as much, for the same steps), or take a smaller model."
+    )
 
 
 def test_the_longest_detail_fits_a_line() -> None:

@@ -1,0 +1,146 @@
+"""What a job will need of memory, by arithmetic: nothing is read, nothing is built.
+
+    model         weights, their gradients, and the copies that are kept of them (the selected ones, an average)
+    data          the dataset, raw as it lies in memory
+    optimizer     the base optimizer's state, and what the variant holds beside it at its worst
+    activations   one batch, and what its forward pass keeps for the backward pass
+
+The runtime itself is not in it: Python, torch and its kernels take some hundred MB more.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from lowland.spec.base import SpecModel
+from lowland.spec.datasets import DatasetSpec, Linear
+from lowland.spec.estimate_models import Size, size_of
+from lowland.spec.job import JobSpec
+from lowland.spec.optimizers import RmsProp, Sgd
+
+#: Bytes of a float32.
+_FLOAT: Final = 4
+
+#: Of the sets that are always the same: samples, the shape of one (channels, height, width), and a model's outputs.
+_SETS: Final[Mapping[str, tuple[int, tuple[int, int, int], int]]] = {
+    "digits": (1_797, (1, 8, 8), 10),
+    "mnist": (70_000, (1, 28, 28), 10),
+    "kmnist": (70_000, (1, 28, 28), 10),
+    "fashion-mnist": (70_000, (1, 28, 28), 10),
+    "cifar10": (60_000, (3, 32, 32), 10),
+    "cifar100": (60_000, (3, 32, 32), 100),
+    "svhn": (99_289, (3, 32, 32), 10),
+    "diabetes": (442, (10, 1, 1), 1),
+    "breast-cancer": (569, (30, 1, 1), 2),
+}
+
+#: Copies of the weights a variant holds in the last pass of a step, as its file in `sam` states them.
+VARIANT_COPIES: Final[Mapping[str, int]] = {
+    "none": 0,
+    "sam": 1,
+    "ssam-f": 2,
+    "ssam-d": 2,
+    "friendly": 3,
+    "imbsam": 2,
+    "gsam": 2,
+    "looksam": 3,
+    "msam": 1,
+    "esam": 1,
+}
+
+
+class Estimate(SpecModel):
+    """Of each process of a job, in bytes; null is what cannot be known without reading or building."""
+
+    parameters: int | None
+    """Trainable numbers in the model."""
+    model_bytes: int | None
+    """Weights, gradients, and copies of the weights."""
+    data_bytes: int | None
+    """The dataset."""
+    optimizer_bytes: int | None
+    """The base optimizer's state and the variant's copies."""
+    activation_bytes: int | None
+    """One batch, forward."""
+    total_bytes: int | None
+    """All of them; null where one is."""
+
+
+def estimate(spec: JobSpec, *, precision: str | None = None) -> Estimate:
+    """Estimate a job.
+
+    Args:
+        precision: what "auto" comes to where that is known ("fp32", "bf16", "fp16"); else it counts as fp32, which
+            takes most.
+    """
+    if spec.dataset is None:
+        return _of_a_function(len(spec.start or ()))
+    known = _set(spec.dataset)
+    if known is None:
+        return _summed(None, None, None, None, None)
+    samples, shape, outputs = known
+    channels, height, width = shape
+    values = channels * height * width
+    # pixels are bytes, features floats; a class is an int64, a value a float
+    raw = samples * (values * (1 if spec.dataset.has_images else _FLOAT) + (8 if outputs > 1 else _FLOAT))
+    size = size_of(spec.model, shape, outputs)
+    if size is None:
+        return _summed(None, None, raw, None, None)
+    weights = _FLOAT * size.parameters
+    copies = 2 + (spec.ema is not None) + (spec.dataset.validation_fraction > 0)
+    return _summed(
+        size.parameters,
+        copies * weights,
+        raw,
+        (_base_copies(spec) + VARIANT_COPIES[spec.sam.variant]) * weights,
+        _activations(spec, size, values, is_half=(precision or spec.precision) in {"bf16", "fp16"}),
+    )
+
+
+def _set(dataset: DatasetSpec) -> tuple[int, tuple[int, int, int], int] | None:
+    """Samples, shape and outputs; None for people's own files."""
+    if isinstance(dataset, Linear):
+        return dataset.samples + max(1, dataset.samples // 4), (dataset.variables, 1, 1), 1
+    return _SETS.get(dataset.name)
+
+
+def _activations(spec: JobSpec, size: Size, values: int, *, is_half: bool) -> int:
+    """Of one process's share of a batch. In half precision the weights are kept in it too."""
+    batch = -(-spec.batch_size // spec.resources.world_size)
+    kept = batch * (size.kept * (2 if is_half else _FLOAT) + size.kept_bytes)
+    inputs = spec.accumulate * batch * values * _FLOAT
+    return kept + inputs + (2 * size.parameters if is_half else 0)
+
+
+def _base_copies(spec: JobSpec) -> int:
+    """Copies of the weights in the base optimizer's state. Of Muon this is the most: it is AdamW on some."""
+    match spec.optimizer:
+        case Sgd(momentum=momentum):
+            return 1 if momentum else 0
+        case RmsProp(momentum=momentum):
+            return 2 if momentum else 1
+        case _:
+            return 2
+
+
+def _of_a_function(variables: int) -> Estimate:
+    """A point in float64, beside which nothing matters."""
+    return _summed(variables, 16 * variables, 0, 0, 0)
+
+
+def _summed(
+    parameters: int | None,
+    model_bytes: int | None,
+    data_bytes: int | None,
+    optimizer_bytes: int | None,
+    activation_bytes: int | None,
+) -> Estimate:
+    parts = [model_bytes, data_bytes, optimizer_bytes, activation_bytes]
+    known = [part for part in parts if part is not None]
+    return Estimate(
+        parameters=parameters,
+        model_bytes=model_bytes,
+        data_bytes=data_bytes,
+        optimizer_bytes=optimizer_bytes,
+        activation_bytes=activation_bytes,
+        total_bytes=sum(known) if len(known) == len(parts) else None,
+    )

@@ -1,0 +1,87 @@
+"""What a job needs of memory is told without reading or building anything."""
+
+from typing import Any
+
+import pytest
+
+from lowland.spec.estimate import Estimate, estimate
+from lowland.spec.job import JobSpec
+
+UNKNOWN = Estimate(
+    parameters=None, model_bytes=None, data_bytes=None, optimizer_bytes=None, activation_bytes=None, total_bytes=None
+)
+
+
+def estimated(**spec: Any) -> Estimate:
+    return estimate(JobSpec.parse(spec))
+
+
+def test_a_job_is_the_sum_of_its_parts() -> None:
+    """Softmax regression on 8x8 digits, by hand: 64 x 10 weights and 10 biases."""
+    parameters = 650
+
+    assert estimated(dataset="digits", model="linear", sam="sam", batch_size=32) == Estimate(
+        parameters=parameters,
+        model_bytes=3 * 4 * parameters,  # weights, gradients, the selected weights
+        data_bytes=1797 * (64 + 8),
+        optimizer_bytes=2 * 4 * parameters,  # momentum, the exact restore
+        activation_bytes=32 * (64 + 64 + 10) * 4,  # the batch, the layer's input, the loss
+        total_bytes=5 * 4 * parameters + 1797 * 72 + 32 * 552,
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "copies"),
+    [
+        ({"sam": "none"}, 1),
+        ({"sam": "none", "optimizer": {"name": "sgd", "momentum": 0.0, "nesterov": False}}, 0),
+        ({"sam": "none", "optimizer": "adamw"}, 2),
+        ({"sam": "none", "optimizer": "rmsprop"}, 1),
+        ({"sam": "none", "optimizer": {"name": "rmsprop", "momentum": 0.5}}, 2),
+        ({"sam": "friendly"}, 4),
+        ({"sam": "msam"}, 2),
+    ],
+    ids=str,
+)
+def test_the_optimizer_holds_copies_of_the_weights(more: dict[str, Any], copies: int) -> None:
+    found = estimated(dataset="digits", model="linear", **more)
+
+    assert found.optimizer_bytes == copies * 4 * 650
+
+
+def test_an_average_and_selected_weights_are_copies_too() -> None:
+    plain = estimated(dataset={"name": "digits", "validation_fraction": 0}, model="linear")
+    averaged = estimated(dataset="digits", model="linear", ema={"decay": 0.9})
+
+    assert (plain.model_bytes, averaged.model_bytes) == (2 * 4 * 650, 4 * 4 * 650)
+
+
+def test_half_precision_halves_what_a_forward_pass_keeps_and_copies_the_weights() -> None:
+    spec = JobSpec.parse({"dataset": "digits", "model": "linear", "batch_size": 32})
+
+    full, half = estimate(spec), estimate(spec, precision="bf16")
+
+    assert (full.activation_bytes, half.activation_bytes) == (32 * 552, 32 * (552 - 2 * 64) + 2 * 650)
+
+
+def test_a_process_of_several_has_its_share_of_the_batch() -> None:
+    alone = estimated(dataset="digits", model="linear", batch_size=32)
+    shared = estimated(dataset="digits", model="linear", batch_size=32, resources={"world_size": 4})
+
+    assert (alone.activation_bytes, shared.activation_bytes) == (32 * 552, 8 * 552)
+
+
+def test_what_cannot_be_known_is_null() -> None:
+    own = estimated(dataset={"name": "table", "path": "a.csv", "target": "y"})
+    torchvision = estimated(dataset="cifar10", model="torchvision/resnet18")
+
+    assert own == UNKNOWN
+    assert torchvision == UNKNOWN.model_copy(update={"data_bytes": 60_000 * (3 * 32 * 32 + 8)})
+
+
+def test_a_function_is_a_few_numbers() -> None:
+    found = estimated(function="rosenbrock", start=[-1.2, 1.0])
+
+    assert found == Estimate(
+        parameters=2, model_bytes=32, data_bytes=0, optimizer_bytes=0, activation_bytes=0, total_bytes=32
+    )
