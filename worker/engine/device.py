@@ -9,6 +9,7 @@ from typing import Final, Literal
 import torch
 
 from worker.engine.errors import DeviceUnavailable
+from worker.engine.memory import keep_freed_memory
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -75,6 +76,8 @@ def computing(device: torch.device, *, deterministic: bool, threads: int | None,
     if deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, and reads this when it is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if device.type == "cpu":
+        keep_freed_memory()
     try:
         _set(deterministic=deterministic, fill=False, benchmark=not deterministic)
         yield
