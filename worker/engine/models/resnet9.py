@@ -41,7 +41,10 @@ class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            convolution(channels, channels), nn.ReLU(inplace=True), convolution(channels, channels), nn.ReLU(inplace=True)
+            convolution(channels, channels),
+            nn.ReLU(inplace=True),
+            convolution(channels, channels),
+            nn.ReLU(inplace=True),
         )
 
     def forward(self, x: Tensor) -> Tensor:
