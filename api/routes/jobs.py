@@ -32,6 +32,7 @@ _NO_PARAMETERS: Final = Depends(refuse_parameters)
 _EXAMPLES: Final = {
     "shortest": {"dataset": "digits"},
     "usual": {"dataset": "kmnist", "model": "resnet9", "sam": {"variant": "sam", "rho": 0.1}, "epochs": 5},
+    "function": {"function": "rosenbrock", "start": [-1.2, 1.0], "steps": 500},
 }
 
 

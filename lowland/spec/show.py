@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 #: Longer values are cut.
 MAX_SHOWN: Final = 80
+#: Of more alternatives only so many are named.
+MAX_NAMES: Final = 24
 #: Deeper values are left out.
 MAX_DEPTH: Final = 6
 #: Larger integers are described; writing them out takes quadratic time.
@@ -65,6 +67,8 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 
 def one_of(names: Collection[str]) -> str:
-    """A list of alternatives: `"a", "b" or "c"`."""
+    """A list of alternatives: `"a", "b" or "c"`; of very many the first, and how many there are."""
     quoted = [json.dumps(name, ensure_ascii=False) for name in names]
+    if len(quoted) > MAX_NAMES:
+        return f"{', '.join(quoted[:MAX_NAMES])}, ... ({len(quoted)} in all)"
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"

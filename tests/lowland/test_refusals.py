@@ -277,3 +277,15 @@ def test_any_value_of_any_field_is_taken_or_refused_with_an_explanation(field: s
         refused = error
 
     assert refused is None or all(error.detail for error in refused.errors)
+
+
+def test_of_very_many_alternatives_some_are_named_beside_the_nearest() -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        JobSpec.parse({**DIGITS, "model": "torchvision/mobilenet_v3_smal"})
+
+    (error,) = refused.value.errors
+    assert error.detail.startswith(
+        'model.arch is "mobilenet_v3_smal" (did you mean "mobilenet_v3_small"?); give "alexnet"'
+    )
+    assert error.detail.endswith(" (80 in all)")
+    assert len(error.detail) < 700

@@ -117,7 +117,7 @@ def _take_steps(run: Run, session: Session, checkpoints: Checkpoints) -> None:
     clock = time.monotonic()
     while run.trail.step < steps and run.rules.reason is None:
         session.stop.check()
-        place = _take(run, batch, run.trail.step)
+        place = _take(run, batch, run.trail.step, checkpoints)
         run.trail.add(place)
         clock, before = time.monotonic(), clock
         run.trail.seconds += clock - before
@@ -129,7 +129,7 @@ def _take_steps(run: Run, session: Session, checkpoints: Checkpoints) -> None:
             _save(run, checkpoints)
 
 
-def _take(run: Run, batch: Batch, step: int) -> Place:
+def _take(run: Run, batch: Batch, step: int, checkpoints: Checkpoints) -> Place:
     """The step with this number, from 0, and where it led."""
     lr = run.learning_rate(step)
     set_learning_rate(run.optimizer, lr)
@@ -137,10 +137,10 @@ def _take(run: Run, batch: Batch, step: int) -> Place:
     try:
         run.optimizer.step_on(batch)
     except NonFiniteGradient as error:
-        raise LossNotFinite(what=what, step=step + 1, lr=lr) from error
+        raise LossNotFinite(what=what, step=step + 1, lr=lr, checkpoint=checkpoints.last_name) from error
     place = run.point.place(step=step + 1, learning_rate=lr)
     if not place.is_finite:
-        raise LossNotFinite(what=what, step=step + 1, lr=lr)
+        raise LossNotFinite(what=what, step=step + 1, lr=lr, checkpoint=checkpoints.last_name)
     return place
 
 
