@@ -78,7 +78,7 @@ class _Published(_Model):
 
 
 class Linear(_Model):
-    """One linear layer: softmax regression."""
+    """One linear layer: softmax regression, or linear regression. It starts at zero."""
 
     wants_images = False
 
