@@ -3,7 +3,8 @@
     model         weights, their gradients, and the copies that are kept of them (the selected ones, an average)
     data          the dataset, raw as it lies in memory
     optimizer     the base optimizer's state, and what the variant holds beside it at its worst
-    activations   one batch, and what its forward pass keeps for the backward pass
+    activations   one batch, what its forward pass keeps for the backward pass, and what flows back through that: the
+                  gradients before and behind a layer, at most twice the largest activation
 
 The runtime itself is not in it: Python, torch and its kernels take some hundred MB more.
 """
@@ -60,7 +61,7 @@ class Estimate(SpecModel):
     optimizer_bytes: int | None
     """The base optimizer's state and the variant's copies."""
     activation_bytes: int | None
-    """One batch, forward."""
+    """One batch, forward and backward."""
     total_bytes: int | None
     """All of them; null where one is."""
 
@@ -106,9 +107,9 @@ def _set(dataset: DatasetSpec) -> tuple[int, tuple[int, int, int], int] | None:
 def _activations(spec: JobSpec, size: Size, values: int, *, is_half: bool) -> int:
     """Of one process's share of a batch. In half precision the weights are kept in it too."""
     batch = -(-spec.batch_size // spec.resources.world_size)
-    kept = batch * (size.kept * (2 if is_half else _FLOAT) + size.kept_bytes)
+    passes = batch * ((size.kept + 2 * size.largest) * (2 if is_half else _FLOAT) + size.kept_bytes)
     inputs = spec.accumulate * batch * values * _FLOAT
-    return kept + inputs + (2 * size.parameters if is_half else 0)
+    return passes + inputs + (2 * size.parameters if is_half else 0)
 
 
 def _base_copies(spec: JobSpec) -> int:

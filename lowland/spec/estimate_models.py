@@ -36,6 +36,8 @@ class Size:
     """Values kept of a sample, in the precision of the passes."""
     kept_bytes: int = 0
     """Bytes kept of a sample whatever the precision, beside them."""
+    largest: int = 0
+    """The most values a sample has in one place."""
 
     @property
     def values(self) -> int:
@@ -50,6 +52,7 @@ class Size:
     def keep(self, times: int = 1) -> None:
         """What a sample is here is kept."""
         self.kept += times * self.values
+        self.largest = max(self.largest, self.values)
 
     def halve(self) -> None:
         """Half as many pixels each way, rounded down."""

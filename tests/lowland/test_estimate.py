@@ -25,8 +25,8 @@ def test_a_job_is_the_sum_of_its_parts() -> None:
         model_bytes=3 * 4 * parameters,  # weights, gradients, the selected weights
         data_bytes=1797 * (64 + 8),
         optimizer_bytes=2 * 4 * parameters,  # momentum, the exact restore
-        activation_bytes=32 * (64 + 64 + 10) * 4,  # the batch, the layer's input, the loss
-        total_bytes=5 * 4 * parameters + 1797 * 72 + 32 * 552,
+        activation_bytes=32 * (64 + 64 + 2 * 64 + 10) * 4,  # the batch, the layer's input, what flows back, the loss
+        total_bytes=5 * 4 * parameters + 1797 * 72 + 32 * 1064,
     )
 
 
@@ -61,14 +61,14 @@ def test_half_precision_halves_what_a_forward_pass_keeps_and_copies_the_weights(
 
     full, half = estimate(spec), estimate(spec, precision="bf16")
 
-    assert (full.activation_bytes, half.activation_bytes) == (32 * 552, 32 * (552 - 2 * 64) + 2 * 650)
+    assert (full.activation_bytes, half.activation_bytes) == (32 * 1064, 32 * (1064 - 2 * 3 * 64) + 2 * 650)
 
 
 def test_a_process_of_several_has_its_share_of_the_batch() -> None:
     alone = estimated(dataset="digits", model="linear", batch_size=32)
     shared = estimated(dataset="digits", model="linear", batch_size=32, resources={"world_size": 4})
 
-    assert (alone.activation_bytes, shared.activation_bytes) == (32 * 552, 8 * 552)
+    assert (alone.activation_bytes, shared.activation_bytes) == (32 * 1064, 8 * 1064)
 
 
 def test_what_cannot_be_known_is_null() -> None:

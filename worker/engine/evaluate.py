@@ -1,6 +1,6 @@
 """Measuring a model on a part of the data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -13,8 +13,9 @@ from worker.engine.data.parts import Parts
 from worker.engine.ranks import Ranks
 from worker.engine.stop import StopFlag
 
-#: Samples per forward pass: few enough to stay in a CPU's cache, enough to keep a GPU busy.
-BATCH_SIZE: Final = 512
+#: Samples per forward pass: on a CPU few enough to stay in its cache and to need no more memory than training, on a GPU
+#: enough to keep it busy.
+BATCH_SIZES: Final[Mapping[str, int]] = {"cpu": 128, "cuda": 1024}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ def evaluate(
     tally = forward.task.tally()
     loss = torch.zeros((), dtype=torch.float64, device=parts.device)
     first = share.start
-    for inputs, targets in samples.batches(BATCH_SIZE, share):
+    for inputs, targets in samples.batches(BATCH_SIZES[parts.device.type], share):
         if ranks.count == 1:  # several ranks have to stop at the same point, which is between two steps
             stop.check()
         on_device = inputs.to(parts.device, non_blocking=True)
