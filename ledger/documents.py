@@ -38,8 +38,8 @@ class StoredArtifact(ArtifactWritten):
 
 def shown_job(part: object) -> Job:
     """The resource, from what the prelude's `show` gives."""
-    _, ahead, has_worker = cast("tuple[object, int, int]", part)
-    return to_job(shown_fields(part), ahead=ahead, has_worker=bool(has_worker))
+    _, ahead, devices = cast("tuple[object, int, int]", part)
+    return to_job(shown_fields(part), ahead=ahead, devices=devices)
 
 
 def shown_fields(part: object) -> dict[str, str]:
@@ -48,13 +48,13 @@ def shown_fields(part: object) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def to_job(fields: Fields, *, ahead: int, has_worker: bool) -> Job:
+def to_job(fields: Fields, *, ahead: int, devices: int) -> Job:
     """The resource.
 
     Args:
         fields: the job's hash.
         ahead: queued jobs that will be claimed earlier.
-        has_worker: whether a live worker takes the job's device class.
+        devices: of the largest live worker that takes the job's device class; 0 where none does.
     """
     job_id, status = fields["id"], Status(fields["status"])
     attempts = _attempts(fields)
@@ -68,7 +68,7 @@ def to_job(fields: Fields, *, ahead: int, has_worker: bool) -> Job:
         started_at=_optional_time(fields, "started_ms"),
         finished_at=_optional_time(fields, "finished_ms"),
         attempt=attempts[-1].attempt if attempts else 0,
-        queue=_queue_place(fields, ahead, has_worker=has_worker) if status == Status.QUEUED else None,
+        queue=_queue_place(fields, ahead, devices=devices) if status == Status.QUEUED else None,
         objective=_model(Objective, fields, "objective"),
         progress=_model(Progress, fields, "progress"),
         accuracy=_number(fields, "accuracy"),
@@ -96,11 +96,14 @@ def find_artifact(fields: Fields, name: str) -> StoredArtifact | None:
     return StoredArtifact.model_validate_json(value) if value else None
 
 
-def _queue_place(fields: Fields, ahead: int, *, has_worker: bool) -> QueuePlace:
-    if not has_worker:
+def _queue_place(fields: Fields, ahead: int, *, devices: int) -> QueuePlace:
+    world_size = int(fields["world_size"])
+    if devices == 0:
         device_class = fields["device_class"]
         needed = "any device" if device_class == "any" else f"device {device_class}"
         reason = f"no live worker offers {needed}"
+    elif devices < world_size:
+        reason = f"needs {world_size} devices; the largest live worker has {devices}"
     elif ahead:
         reason = f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead"
     else:

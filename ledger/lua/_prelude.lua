@@ -142,13 +142,13 @@ end
 
 -- Reading.
 
--- The device classes that live workers take.
+-- Device class -> the devices of the largest live worker that takes it.
 local function live_classes()
   local live = {}
   for _, worker in ipairs(redis.call('ZRANGE', key('workers'), integer(now_ms() - WORKER_ALIVE_MS), '+inf', 'BYSCORE')) do
-    for class in string.gmatch(redis.call('HGET', key('worker', worker), 'classes') or '', '[^,]+') do
-      live[class] = true
-    end
+    local known = redis.call('HMGET', key('worker', worker), 'classes', 'devices')
+    local _, devices = string.gsub(known[2] or '', '[^,]+', '')
+    for class in string.gmatch(known[1] or '', '[^,]+') do live[class] = math.max(live[class] or 0, devices) end
   end
   return live
 end
@@ -167,9 +167,9 @@ local function jobs_ahead(id)
   return ahead
 end
 
--- One job as {hash as a flat list, jobs ahead, whether a live worker takes its class}.
+-- One job as {hash as a flat list, jobs ahead, devices of the largest live worker that takes its class}.
 local function show(id, live)
   local status, class = get(id, 'status', 'device_class')
   local ahead = status == 'queued' and jobs_ahead(id) or 0
-  return {redis.call('HGETALL', key('job', id)), ahead, live[class] and 1 or 0}
+  return {redis.call('HGETALL', key('job', id)), ahead, live[class] or 0}
 end

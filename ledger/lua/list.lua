@@ -1,7 +1,7 @@
 -- Read a page of jobs, newest first.
 --   KEYS  1 prefix
 --   ARGV  1 status, or '' for all   2 id to start after, or ''   3 how many
---   ->    {'ok', {hash, jobs ahead, taken by a live worker}, ...}                       event: none
+--   ->    {'ok', {hash, jobs ahead, devices of the largest worker}, ...}                       event: none
 local status, after, count = unpack(ARGV)
 local index = status == '' and key('jobs') or key('jobs_by_status', status)
 local from = after == '' and '+' or '(' .. after

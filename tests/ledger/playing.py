@@ -54,11 +54,16 @@ def claimed(ledger: Ledger, **options: Any) -> Lease:
 
 
 def enroll(
-    ledger: Ledger, worker: str = "w1", *, incarnation: str = "i1", runners: tuple[str, ...] = ()
+    ledger: Ledger,
+    worker: str = "w1",
+    *,
+    incarnation: str = "i1",
+    runners: tuple[str, ...] = (),
+    devices: tuple[str, ...] = ("cpu:0",),
 ) -> list[Ended]:
-    """Enroll a worker with one CPU slot."""
+    """Enroll a worker with CPU slots."""
     presence = Presence(worker=worker, incarnation=incarnation, runners=runners)
-    return ledger.run(transitions.enroll(presence, classes=["any", "cpu"], devices=["cpu:0"], failure=LOST))
+    return ledger.run(transitions.enroll(presence, classes=["any", "cpu"], devices=list(devices), failure=LOST))
 
 
 def beat(ledger: Ledger, worker: str = "w1", *, incarnation: str = "i1", runners: tuple[str, ...] = ()) -> list[Ended]:

@@ -3,6 +3,7 @@
 import pytest
 
 from ledger import Ledger, transitions
+from lowland.spec.resource import QueuePlace
 from tests.ledger.playing import LOST, claim, claimed, enroll, job, settle, submit
 
 
@@ -63,6 +64,25 @@ def test_a_machine_runs_as_many_jobs_as_it_has_devices(ledger: Ledger) -> None:
     assert claim(ledger, runner="r3", devices=both) is None
     settle(ledger, leases[0], "succeeded")
     assert claimed(ledger, runner="r3", devices=both).device == "cpu:0"
+
+
+def test_a_job_of_several_devices_waits_until_so_many_are_free_and_frees_them_all(ledger: Ledger) -> None:
+    both = ("cpu:0", "cpu:1")
+    narrow, wide, last = submit(ledger), submit(ledger, resources={"world_size": 2}), submit(ledger)
+    first = claimed(ledger, runner="r1", devices=both)
+    second = claimed(ledger, runner="r2", devices=both)
+    assert (first.job_id, second.job_id) == (narrow, last)
+
+    settle(ledger, first, "succeeded")
+    assert claim(ledger, runner="r1", devices=both) is None
+    settle(ledger, second, "succeeded")
+    lease = claimed(ledger, runner="r1", devices=both)
+
+    assert (lease.job_id, lease.device) == (wide, "cpu:0,cpu:1")
+    assert claim(ledger, runner="r2", devices=both) is None
+    settle(ledger, lease, "succeeded")
+    submit(ledger)
+    assert claimed(ledger, runner="r2", devices=both).device == "cpu:0"
 
 
 def test_a_job_is_claimed_once_however_often_the_bell_rings(ledger: Ledger) -> None:
@@ -128,6 +148,19 @@ def test_a_queued_job_tells_its_place_and_what_it_waits_for(ledger: Ledger) -> N
         "1 job is ahead",
         "2 jobs are ahead",
     ]
+
+
+def test_a_job_wider_than_every_live_worker_says_so(ledger: Ledger) -> None:
+    enroll(ledger)
+    submit(ledger, priority=1)
+    wide = submit(ledger, resources={"world_size": 2})
+
+    narrow_only = job(ledger, wide).queue
+    enroll(ledger, "w2", devices=("cpu:0", "cpu:1"))
+    with_room = job(ledger, wide).queue
+
+    assert narrow_only == QueuePlace(position=2, reason="needs 2 devices; the largest live worker has 1")
+    assert with_room == QueuePlace(position=2, reason="1 job is ahead")
 
 
 def test_a_claim_whose_answer_was_lost_is_answered_again_also_much_later(ledger: Ledger) -> None:

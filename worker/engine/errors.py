@@ -29,6 +29,8 @@ import torch
 
 from lowland.spec.reports import Broken
 
+#: What an error is called that has no name of its own.
+UNNAMED: Final = "engine-error"
 #: The longest detail that is reported, in characters; a report must fit one line.
 MAX_DETAIL: Final = 4000
 
@@ -226,7 +228,7 @@ def broken(error: BaseException) -> Broken:
     if isinstance(error, EngineError):
         return Broken(type=error.type, title=error.title, detail=str(error)[:MAX_DETAIL], permanent=error.permanent)
     return Broken(
-        type="engine-error",
+        type=UNNAMED,
         title="The engine failed unexpectedly",
         detail=_one_line(error)[:MAX_DETAIL],
         permanent=False,

@@ -9,12 +9,12 @@ The other way is torchrun, which starts all ranks itself: then nothing is forked
 """
 
 import os
+import selectors
 import signal
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ import torch.distributed as dist
 
 from lowland.spec.reports import EXIT_STOPPED, Broken, read_report, write_report
 from worker.engine.device import choose_device
-from worker.engine.errors import RankFailed, RankLost, SpecUnusable, broken, has_name
+from worker.engine.errors import UNNAMED, RankFailed, RankLost, SpecUnusable, broken, has_name
 from worker.engine.ranks import Ranks
 from worker.engine.stop import Stopped
 from worker.orphans import die_with
@@ -33,6 +33,8 @@ from worker.orphans import die_with
 TIMEOUT: Final = timedelta(minutes=30)
 #: Seconds between a rank's end and what follows from it: for its error to arrive, or for the first rank to notice.
 NOTICE_S: Final = 5.0
+#: Seconds in which a rank that was lost may show itself after another one has failed because of it.
+CAUSE_S: Final = 0.5
 #: Seconds the others are given to leave by themselves once the first rank has.
 END_S: Final = 10.0
 
@@ -73,8 +75,8 @@ def joined(
     except Stopped:
         dist.destroy_process_group()
         raise
-    # After an error nothing is taken down: that would wait for what other ranks no longer send, and tell them by a
-    # broken connection what is to come to the first one as this rank's own error. The process ends, and all with it.
+    # After an error nothing is taken down: that may wait for what other ranks no longer send, and the connections it
+    # breaks are errors to them, which this rank's own one has to reach the first rank before. It ends with the process.
     dist.destroy_process_group()
 
 
@@ -89,7 +91,7 @@ class Crew:
     def __init__(self, give_up: Callable[[Broken], NoReturn]) -> None:
         self._give_up = give_up
         self._pids: dict[int, int] = {}
-        self._threads: list[threading.Thread] = []
+        self._watcher: threading.Thread | None = None
         self._failed = threading.Event()
         self._noticed = threading.Event()
         self._failure: Broken | None = None
@@ -97,12 +99,8 @@ class Crew:
     def start(self, ranks: Sequence[int], work: Callable[[int], None]) -> None:
         """Fork the ranks, each of which does its work and leaves, and watch them."""
         pipes = {rank: self._fork(rank, work) for rank in ranks}
-        self._threads = [
-            threading.Thread(target=self._watch, args=(rank, pipe), name=f"rank {rank}", daemon=True)
-            for rank, pipe in pipes.items()
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._watcher = threading.Thread(target=self._watch, args=(pipes,), name="ranks", daemon=True)
+        self._watcher.start()
 
     def failure(self) -> Broken | None:
         """The error of the rank that failed first, if one does before long."""
@@ -112,14 +110,13 @@ class Crew:
     def end(self, *, wait_s: float) -> None:
         """Let those that still run come to their end, then end them."""
         self._noticed.set()
-        until = time.monotonic() + wait_s
-        for thread in self._threads:
-            thread.join(max(until - time.monotonic(), 0))
+        if self._watcher is None:
+            return
+        self._watcher.join(wait_s)
         for pid in list(self._pids.values()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for thread in self._threads:
-            thread.join()
+        self._watcher.join()
 
     def _fork(self, rank: int, work: Callable[[int], None]) -> int:
         reading, writing = os.pipe()
@@ -133,19 +130,42 @@ class Crew:
         self._pids[rank] = pid
         return reading
 
-    def _watch(self, rank: int, pipe: int) -> None:
-        with os.fdopen(pipe, "rb") as file:
+    def _watch(self, pipes: Mapping[int, int]) -> None:
+        """See every rank off. The first to fail is the one to tell of: others fail because of it."""
+        with selectors.DefaultSelector() as ends:
+            for rank, pipe in pipes.items():
+                ends.register(pipe, selectors.EVENT_READ, rank)
+            while ends.get_map():
+                failure = self._see_off_next(ends)
+                if failure is None or self._failed.is_set():
+                    continue
+                self._failure = self._cause(failure, ends)
+                self._failed.set()
+                if not self._noticed.wait(NOTICE_S):
+                    self._give_up(self._failure)
+
+    def _cause(self, failure: Broken, ends: selectors.BaseSelector) -> Broken:
+        """The failure itself, or what it follows from: a rank may take longer to die than others to notice it."""
+        while failure.type == UNNAMED and ends.get_map() and ends.select(CAUSE_S):
+            later = self._see_off_next(ends)
+            if later is not None and later.type != UNNAMED:
+                return later
+        return failure
+
+    def _see_off_next(self, ends: selectors.BaseSelector) -> Broken | None:
+        """Wait for a rank to end; the error it ended in."""
+        end, _ = ends.select()[0]
+        ends.unregister(end.fd)
+        rank: int = end.data
+        with os.fdopen(end.fd, "rb") as file:
             line = file.read()
         _, status = os.waitpid(self._pids[rank], 0)
         del self._pids[rank]
         code = os.waitstatus_to_exitcode(status)
-        if code in (0, EXIT_STOPPED) or self._noticed.is_set() or self._failed.is_set():
-            return
-        report = read_report(line) if line else None
-        self._failure = report if isinstance(report, Broken) else broken(RankLost(rank, code))
-        self._failed.set()
-        if not self._noticed.wait(NOTICE_S):
-            self._give_up(self._failure)
+        if code in (0, EXIT_STOPPED):
+            return None
+        report = read_report(line) if line.endswith(b"\n") else None
+        return report if isinstance(report, Broken) else broken(RankLost(rank, code))
 
 
 def together(count: int, work: Callable[[int], None], *, give_up: Callable[[Broken], NoReturn]) -> None:

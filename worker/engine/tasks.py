@@ -16,6 +16,9 @@ from torch import Tensor
 
 from worker.engine.data.parts import Parts
 
+#: What float64 rounds off, relative to the number.
+_EPSILON: Final = torch.finfo(torch.float64).eps
+
 
 class Task(Protocol):
     """What the loop asks of a task."""
@@ -110,7 +113,8 @@ class Regression:
         if samples == 0:
             return {}
         spread = squares - total**2 / samples
-        explained = {"r2": 1 - errors / spread} if spread > 0 else {}
+        # Of samples that all have one value rounding may leave a little.
+        explained = {"r2": 1 - errors / spread} if spread > samples * _EPSILON * squares else {}
         return {"mse": errors / samples * self._scale.std**2, **explained}
 
 

@@ -126,6 +126,8 @@ def _end_epoch(run: Run, state: TrainingState, session: Session, checkpoints: Ch
     """Measure the weights on the validation part, perhaps select them, ask the stop rules, and report the epoch."""
     began_at = time.monotonic()
     session.ranks.take_buffers_of_first(run.model)
+    if run.averaged is not None:
+        session.ranks.take_buffers_of_first(run.averaged)
     validation = _validate(run, state, session, checkpoints)
     metrics = state.sums.metrics(session.ranks)
     if validation is not None:

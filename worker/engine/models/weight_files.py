@@ -20,6 +20,7 @@ from worker.engine.settings import EngineSettings
 #: The folder in either of the two.
 FOLDER: Final = "weights"
 
+
 class WeightsUnavailable(EngineError):
     """The published weights are neither on disk nor to be had from the network."""
 
