@@ -15,7 +15,7 @@ from sam import SamOptimizer
 from worker.engine.data.augment import Augmentation
 from worker.engine.data.parts import Parts
 from worker.engine.device import Precision, autocast
-from worker.engine.randomness import generator_for, seed_of
+from worker.engine.randomness import generator_for, seed_of, seed_torch
 from worker.engine.ranks import Ranks
 from worker.engine.tasks import Task
 
@@ -216,7 +216,7 @@ class TrainingBatches:
         rank = self._ranks.rank
         generator = generator_for(self._seed, "augment", step * self._ranks.count + rank, device=self._parts.device)
         # What the model draws itself (dropout) comes from torch's own generators.
-        torch.manual_seed(seed_of(self._seed, "forward", step * self._ranks.count + rank))
+        seed_torch(seed_of(self._seed, "forward", step * self._ranks.count + rank), self._parts.device)
         pieces = index.split(self._batch_size)
         # Every rank has to make every pass: of fewer samples than ranks each takes all.
         is_shared = [len(piece) >= self._ranks.count for piece in pieces]

@@ -7,6 +7,7 @@ EngineError
   │   └ OwnDatasetUnavailable   people's own files are not under LOWLAND_DATA_DIR
   ├ DatasetBroken           the files are there and do not hold what they should
   ├ DatasetTooSmall         nothing is left to train on
+  ├ TargetsConstant         a regression's part has one value alone
   ├ OptimizerUnsuited       the base optimizer has nothing to do in this model
   ├ CheckpointUnusable      the checkpoint is of another job or another engine
   │  └ CheckpointDamaged    its bytes are not those that were written
@@ -113,6 +114,20 @@ class DatasetTooSmall(EngineError):
         super().__init__(
             f"with {samples} samples and validation_fraction {validation_fraction:g} none is left to train on; "
             "raise dataset.limit, or lower dataset.validation_fraction"
+        )
+
+
+class TargetsConstant(EngineError):
+    """All targets of a regression's part are the same, so that it has no R²."""
+
+    type = "targets-constant"
+    title = "There is nothing to explain"
+
+    def __init__(self, part: str, *, samples: int, value: float) -> None:
+        self.part = part
+        super().__init__(
+            f"all targets of the {part} part, {samples} of them, are {value:g}: give more samples, another target, "
+            "or dataset.validation_fraction 0 where it is the validation part"
         )
 
 

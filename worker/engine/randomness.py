@@ -15,6 +15,16 @@ def seed_of(seed: int, purpose: str, index: int = 0) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's own generators, of the CPU and of the device: a model's dropout draws from them.
+
+    `torch.manual_seed` would do it for every kind of device there may be, and take 0.5 ms of a step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 def generator_for(seed: int, purpose: str, index: int = 0, *, device: torch.device | None = None) -> torch.Generator:
     """A generator of one's own, seeded likewise; on the CPU unless a device is given."""
     generator = torch.Generator(device or torch.device("cpu"))

@@ -141,10 +141,11 @@ def _end_epoch(run: Run, state: TrainingState, session: Session, checkpoints: Ch
     state.epochs_ended += 1
     state.seconds += metrics["epoch_s"]
     (out_of_time,) = session.ranks.any([state.rules.is_out_of_time(state.seconds)])
-    state.rules.consider(metrics, out_of_time=out_of_time)
+    if state.step < run.learning_rate.steps:  # else there is nothing left to stop
+        state.rules.consider(metrics, out_of_time=out_of_time)
     state.sums = EpochSums(run.forward.task, run.device)
     if validation is not None:
-        score = validation.metrics.get(run.forward.task.score, -validation.loss)
+        score = validation.metrics[run.forward.task.score]
         state.consider(score=score, weights=run.measured.model.state_dict())
     state.history.append({"epoch": state.epochs_ended, "step": state.step, **metrics})
     is_classification = run.forward.task.score == "accuracy"

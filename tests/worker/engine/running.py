@@ -79,9 +79,7 @@ class Outcome:
 
 def session_in(out: Path) -> Session:
     """For what is called without the program around it."""
-    return Session(
-        settings=EngineSettings(), device=torch.device("cpu"), out=out, reporter=SILENT, stop=StopFlag()
-    )
+    return Session(settings=EngineSettings(), device=torch.device("cpu"), out=out, reporter=SILENT, stop=StopFlag())
 
 
 class StoppingFile(BytesIO):

@@ -9,11 +9,12 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from lowland.spec.datasets import DatasetSpec, Digits
-from worker.engine.data import DATASETS, Dataset, Samples
+from lowland.spec.datasets import DatasetSpec, Digits, Linear
+from lowland.spec.job import JobSpec
+from worker.engine.data import DATASETS, Dataset, Samples, linear
 from worker.engine.data.normalise import TargetScale, moments_of
 from worker.engine.data.parts import Parts, prepare
-from worker.engine.errors import DatasetTooSmall
+from worker.engine.errors import DatasetTooSmall, TargetsConstant
 from worker.engine.models.shape import ImageShape, Vector
 from worker.engine.settings import EngineSettings
 
@@ -371,3 +372,15 @@ def test_the_test_part_of_digits_is_the_same_whatever_the_seed_and_options() -> 
 
     assert torch.equal(_inputs(parts[0].test), _inputs(parts[1].test))
     assert len(parts[0].test) == 359
+
+
+@pytest.mark.parametrize(("samples", "part"), [(1, "training"), (10, "validation")])
+def test_a_regression_part_of_one_value_is_refused(samples: int, part: str) -> None:
+    """It has no R², by which weights are selected."""
+    spec = JobSpec.parse({"dataset": {"name": "linear", "samples": samples, "validation_fraction": 0.1}}).dataset
+    assert isinstance(spec, Linear)
+    fraction = 0.1 if part == "validation" else 0.0
+    spec = spec.model_copy(update={"validation_fraction": fraction})
+
+    with pytest.raises(TargetsConstant, match=f"all targets of the {part} part, 1 of them, are "):
+        prepare(linear.load(spec, EngineSettings()), spec, seed=0, device=torch.device("cpu"), channels_last=True)

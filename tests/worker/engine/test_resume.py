@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import sam
 from lowland.spec.reports import (
@@ -14,6 +15,7 @@ from lowland.spec.reports import (
     CheckpointWritten,
     EpochEnded,
     Finished,
+    Noticed,
     Report,
     Started,
 )
@@ -101,9 +103,147 @@ def test_every_variant_goes_on_to_the_same_bits(tmp_path: Path, variant: dict[st
     assert (_without_timings(first) + _without_timings(second)) == _without_timings(whole)
 
 
+#: What else a run remembers from step to step, and the step it is stopped after.
+_REMEMBERING: dict[str, tuple[int, dict[str, Any]]] = {
+    "average of weights and of BatchNorm's statistics": (
+        13,
+        {"ema": {"decay": 0.9}, "model": {"name": "cnn", "width": 4}, "sam": "sam"},
+    ),
+    "accumulated batches, label noise, imbalance": (
+        4,
+        {
+            "accumulate": 2,
+            "sam": "friendly",
+            "dataset": {**UNEVEN, "label_noise": 0.2, "imbalance": {"factor": 4}},
+        },
+    ),
+    "half precision with a scaler": (13, {"precision": "fp16", "sam": "gsam"}),
+    "regression": (
+        7,
+        {"dataset": {"name": "linear", "validation_fraction": 0.2}, "sam": "ssam-d", "optimizer": "adam"},
+    ),
+    "muon, one-cycle, dropout": (
+        13,
+        {
+            "model": {"name": "mlp", "width": 16, "depth": 2, "dropout": 0.2},
+            "optimizer": "muon",
+            "schedule": "one-cycle",
+            "sam": "esam",
+        },
+    ),
+    "rmsprop, steps, one of three epochs waited": (
+        25,
+        {
+            "optimizer": "rmsprop",
+            "schedule": "step",
+            "epochs": 12,
+            "stop": {"patience": 3, "min_delta": 100, "metric": "train_loss"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("step", "fields"), _REMEMBERING.values(), ids=_REMEMBERING)
+def test_whatever_a_run_remembers_it_goes_on_to_the_same_bits(
+    tmp_path: Path, step: int, fields: dict[str, Any]
+) -> None:
+    spec = tiny(**fields, checkpoint_every_s=_ALWAYS)
+    whole = run(spec, tmp_path / "whole")
+
+    first = run(spec, tmp_path / "first", stop_at=_checkpoint_of_step(step))
+    second = run(spec, tmp_path / "second", resume=tmp_path / "first" / first.last_checkpoint.name)
+
+    assert (first.status, second.status) == (EXIT_STOPPED, 0)
+    assert second.one(Started).resumed_step == step
+    assert second.weights_sha256 == whole.weights_sha256
+    assert (_without_timings(first) + _without_timings(second)) == _without_timings(whole)
+    assert _scaler(tmp_path / "second", second) == _scaler(tmp_path / "whole", whole)
+    assert second.result.stop_reason == ("patience" if spec.stop else None)
+
+
+def _scaler(out: Path, outcome: Outcome) -> dict[str, float] | None:
+    """The loss scaler in the last checkpoint; it counts steps, and shows in the weights only where it overflows."""
+    return torch.load(out / outcome.last_checkpoint.name, weights_only=True)["scaler"]
+
+
+def test_a_run_stopped_between_an_epochs_last_step_and_its_measurement_has_seen_that_step(tmp_path: Path) -> None:
+    """What was looked at closely is in the epoch's series, whoever measures it."""
+    whole = run(tiny(sam="sam"), tmp_path / "whole")
+
+    first = run(tiny(sam="sam"), tmp_path / "first", stop_at=_progress_of_step(20))
+    second = run(tiny(sam="sam"), tmp_path / "second", resume=tmp_path / "first" / first.last_checkpoint.name)
+
+    assert (first.last_checkpoint.step, first.last_checkpoint.epoch) == (20, 1)
+    assert (_without_timings(first) + _without_timings(second)) == _without_timings(whole)
+
+
+def _progress_of_step(step: int) -> Any:
+    def reached(report: Report) -> bool:
+        return isinstance(report, Advanced) and report.progress.step == step
+
+    return reached
+
+
+@pytest.fixture
+def two_checkpoints(tmp_path: Path) -> list[Path]:
+    """Of steps 13 and 12 of the tiny job, the latest first."""
+    first = run(tiny(checkpoint_every_s=_ALWAYS), tmp_path / "first", stop_at=_checkpoint_of_step(13))
+    latest, before = reversed(first.all(CheckpointWritten)[-2:])
+    return [tmp_path / "first" / latest.name, tmp_path / "first" / before.name]
+
+
+def test_where_the_latest_checkpoint_is_damaged_the_one_before_is_used_and_that_is_said(
+    tmp_path: Path, two_checkpoints: list[Path]
+) -> None:
+    latest, _ = two_checkpoints
+    latest.write_bytes(latest.read_bytes()[:-100])
+
+    whole, second = run(tiny(), tmp_path / "whole"), run(tiny(), tmp_path / "second", resume=two_checkpoints)
+
+    noticed = second.one(Noticed)
+    assert noticed.type == "checkpoint-damaged"
+    assert noticed.detail.startswith(f"{latest.name}: is damaged or incomplete (")
+    assert noticed.detail.endswith("); the one before is used")
+    assert second.one(Started).resumed_step == 12
+    assert second.weights_sha256 == whole.weights_sha256
+
+
+def test_a_later_checkpoint_is_not_looked_at_where_the_first_is_whole(
+    tmp_path: Path, two_checkpoints: list[Path]
+) -> None:
+    _, before = two_checkpoints
+    before.unlink()
+
+    second = run(tiny(), tmp_path / "second", resume=two_checkpoints)
+
+    assert second.all(Noticed) == []
+    assert second.one(Started).resumed_step == 13
+
+
+def test_where_all_checkpoints_are_damaged_the_run_ends_for_good(tmp_path: Path, two_checkpoints: list[Path]) -> None:
+    for path in two_checkpoints:
+        path.write_bytes(path.read_bytes()[:-100])
+
+    second = run(tiny(), tmp_path / "second", resume=two_checkpoints)
+
+    report = second.one(Broken)
+    assert len(second.all(Noticed)) == 1
+    assert second.status == 1
+    assert (report.type, report.permanent) == ("checkpoint-unusable", True)
+    assert report.detail.startswith(f"{two_checkpoints[-1].name}: is damaged or incomplete (")
+
+
+def test_a_whole_checkpoint_of_another_job_is_not_passed_over(tmp_path: Path, two_checkpoints: list[Path]) -> None:
+    """To train something else from an older one would be worse than to fail."""
+    second = run(tiny(seed=5), tmp_path / "second", resume=two_checkpoints)
+
+    assert second.all(Noticed) == []
+    assert second.one(Broken).detail.startswith(f"{two_checkpoints[0].name}: belongs to another job: seed differ")
+
+
 def test_a_process_stopped_twice_by_sigterm_ends_in_the_same_bits(tmp_path: Path) -> None:
     """Real processes, stopped wherever they happen to be."""
-    spec = tiny(epochs=100, sam="sam", model={"name": "cnn", "width": 4})
+    spec = tiny(epochs=30, sam="sam", model={"name": "cnn", "width": 4})
     whole = ForkedEngine(spec, tmp_path / "whole")
     first = ForkedEngine(spec, tmp_path / "first")
     first.wait_for(lambda report: isinstance(report, Advanced), "the first step")

@@ -2,21 +2,25 @@
 
 import hashlib
 import json
+import platform
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
+import sklearn.datasets
 import torch
 
 import sam
+from lowland.spec.job import JobSpec
 from lowland.spec.reports import Advanced, ArtifactWritten, Broken, EpochEnded, Finished, Started
 from lowland.spec.resource import Objective
 from tests.worker.engine.running import UNEVEN, run, session_in, tiny
 from worker.engine.building import build_run
 from worker.engine.evaluate import evaluate
 from worker.engine.ranks import ALONE
+from worker.engine.revision import git_revision
 
 SERIES = {
     "train_loss",
@@ -173,12 +177,71 @@ def test_the_manifest_says_everything_the_run_was_made_from(tmp_path: Path) -> N
     ended = run(spec, tmp_path)
 
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["spec"] == spec.model_dump(mode="json")
-    assert manifest["seed"] == 7
-    assert manifest["device"] == "cpu"
-    assert manifest["samples"] == {"training": 160, "validation": 40, "test": 359}
+    resolved = spec.model_dump(mode="json")
+    canonical = json.dumps(resolved, sort_keys=True, separators=(",", ":"))
+    digits = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
+    assert manifest == {
+        "spec": resolved,
+        "spec_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
+        "seed": 7,
+        "device": "cpu",
+        "device_name": platform.machine(),
+        "precision": ended.one(Started).precision,
+        "parameters": 64 * 16 + 16 + 16 * 10 + 10,
+        "samples": {"training": 160, "validation": 40, "test": 359},
+        "data_sha256": {"digits.csv.gz": hashlib.sha256(digits.read_bytes()).hexdigest()},
+        "warm_start": None,
+        "objective": ended.result.objective.model_dump(),
+        "metrics": ended.result.metrics,
+        "versions": manifest["versions"],
+        "git_revision": git_revision(),
+    }
     assert manifest["versions"]["torch"] == torch.__version__
-    assert manifest["metrics"] == ended.result.metrics
+
+
+def test_the_spec_in_the_manifest_makes_the_same_weights(tmp_path: Path) -> None:
+    first = run(tiny(sam="sam", epochs=1), tmp_path / "first")
+    manifest = json.loads((tmp_path / "first" / "manifest.json").read_text())
+
+    again = run(JobSpec.parse(manifest["spec"]), tmp_path / "again")
+
+    assert again.weights_sha256 == first.weights_sha256
+
+
+#: Thirty features, as the tumours have; a regression has another head than two classes.
+_THIRTY: dict[str, Any] = {"name": "linear", "variables": 30}
+
+
+def test_a_run_can_start_from_the_weights_of_another_with_a_head_of_its_own(tmp_path: Path) -> None:
+    """Shown with a learning rate that moves nothing."""
+    run(tiny(dataset=_THIRTY, epochs=1), tmp_path / "first")
+    given = tmp_path / "first" / "model.safetensors"
+    spec = tiny(
+        dataset="breast-cancer",
+        model={"name": "mlp", "width": 16, "depth": 1, "init_from": {"job": "another"}},
+        optimizer={"name": "sgd", "lr": 1e-30},
+        epochs=1,
+    )
+
+    ended = run(spec, tmp_path / "second", weights=given)
+
+    before, after = (safetensors.torch.load_file(tmp_path / name / given.name) for name in ("first", "second"))
+    assert ended.status == 0
+    assert all(torch.equal(after[name], before[name]) for name in ("1.weight", "1.bias"))
+    assert [tuple(after[name].shape) for name in ("4.weight", "4.bias")] == [(2, 16), (2,)]
+    assert json.loads((tmp_path / "second" / "manifest.json").read_text())["warm_start"] == {
+        "taken": 2,
+        "replaced": ["4.weight", "4.bias"],
+        "from": {"job": "another", "artifact": "best"},
+    }
+
+
+def test_a_run_that_is_to_start_from_weights_nobody_gave_is_broken_for_good(tmp_path: Path) -> None:
+    ended = run(tiny(model={"name": "mlp", "width": 16, "depth": 1, "init_from": {"job": "another"}}), tmp_path)
+
+    report = ended.one(Broken)
+    assert (report.type, report.permanent) == ("spec-invalid", True)
+    assert report.detail == "model.init_from wants another job's weights; give their file with --weights"
 
 
 def test_the_same_spec_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.data.labels import mislabelled, thinned
 from worker.engine.data.normalise import Normaliser, TargetScale, normaliser_of, scale_of
 from worker.engine.data.splits import chosen, split_off
-from worker.engine.errors import DatasetTooSmall
+from worker.engine.errors import DatasetTooSmall, TargetsConstant
 from worker.engine.models.shape import ImageShape, InputShape, Vector
 from worker.engine.randomness import generator_for
 
@@ -69,8 +69,12 @@ def prepare(dataset: Dataset, spec: DatasetSpec, *, seed: int, device: torch.dev
 
     Raises:
         DatasetTooSmall: the training part would be empty.
+        TargetsConstant: a regression's part has one value alone.
     """
     training, validation = _split(dataset, spec, seed=seed)
+    if dataset.classes is None:
+        _refuse_constant("training", training)
+        _refuse_constant("validation", validation)
     training, clean = _made_harder(training, spec, classes=dataset.classes, seed=seed)
     placed: dict[int, Tensor] = {}
     return Parts(
@@ -97,6 +101,12 @@ def _split(dataset: Dataset, spec: DatasetSpec, *, seed: int) -> tuple[Samples, 
     if count >= len(samples):
         raise DatasetTooSmall(samples=len(samples), validation_fraction=spec.validation_fraction)
     return split_off(samples, count, generator_for(seed, "validation"))
+
+
+def _refuse_constant(part: str, samples: Samples | None) -> None:
+    """No part of a spread that is not there can be explained, and weights are chosen by that part."""
+    if samples is not None and samples.targets.amin() == samples.targets.amax():
+        raise TargetsConstant(part, samples=len(samples), value=float(samples.targets[0]))
 
 
 def _made_harder(
