@@ -29,9 +29,9 @@ def resolve(given: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[s
         if isinstance(default := fields[name].default, SpecModel)
     }
     for name, recipe in _recipe(filled).items():
-        union = unions.get(name)
-        is_nameless = union is not None and union.tag not in recipe
-        suited = _as_far_as_it_has(union, recipe, filled.get(name), tags.get(name)) if is_nameless else recipe
+        union, suited = unions.get(name), recipe
+        if union is not None and union.tag not in recipe:
+            suited = _as_far_as_it_has(union, recipe, filled.get(name), tags.get(name))
         filled[name] = _merged(filled.get(name, suited), suited, union.tag if union else None)
     for name, tag in tags.items():
         filled[name] = _merged(filled.get(name, {}), {unions[name].tag: tag}, unions[name].tag)

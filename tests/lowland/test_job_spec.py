@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowland.spec import JobSpec
+from lowland.spec.models import Resnet9, Resnet18
 from lowland.spec.recipes import RECIPES
 from lowland.spec.sam import Active, Friendly, Sam
+from lowland.spec.schedules import Cosine
 
 
 def test_a_dataset_alone_is_a_whole_job() -> None:
@@ -26,14 +28,15 @@ def test_the_dataset_s_recipe_goes_before_the_general_defaults_and_after_the_cal
 
     spec = JobSpec.parse({"dataset": "kmnist", "optimizer": {"lr": 0.05}})
 
-    assert (spec.epochs, spec.model.width, spec.label_smoothing) == (recipe["epochs"], recipe["model"]["width"], 0.1)
+    assert spec.model == Resnet9(width=recipe["model"]["width"])
+    assert (spec.epochs, spec.label_smoothing) == (recipe["epochs"], 0.1)
     assert spec.optimizer.lr == 0.05
 
 
 def test_another_model_or_optimizer_than_the_recipe_s_gets_its_own_defaults() -> None:
     spec = JobSpec.parse({"dataset": "kmnist", "model": "resnet18", "optimizer": "adamw"})
 
-    assert (spec.model.name, spec.model.width) == ("resnet18", 64)
+    assert spec.model == Resnet18(width=64)
     assert (spec.optimizer.name, spec.optimizer.lr) == ("adamw", 1e-3)
 
 
@@ -144,7 +147,7 @@ def test_momentum_sam_needs_no_momentum_where_its_radius_is_0() -> None:
 def test_the_warm_up_is_a_tenth_of_the_run_and_at_most_one_epoch(epochs: int) -> None:
     spec = JobSpec.parse({"dataset": "digits", "epochs": epochs})
 
-    assert spec.schedule.warmup_epochs == pytest.approx(min(1.0, 0.1 * epochs))
+    assert spec.schedule == Cosine(warmup_epochs=min(1.0, 0.1 * epochs))
 
 
 @pytest.mark.parametrize(("device", "expected"), [("auto", "any"), ("cpu", "cpu"), ("cuda", "cuda")])
