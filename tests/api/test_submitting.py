@@ -9,6 +9,7 @@ import pytest
 from lowland.spec import JobSpec
 from lowland.spec.resource import Job
 from tests.api.answers import assert_problem
+from tests.api.conftest import Worker
 
 JSON = {"content-type": "application/json"}
 
@@ -158,3 +159,27 @@ def test_what_is_not_there_yet_is_refused_and_not_ignored(http: httpx2.Client) -
 
 def assert_nothing_queued(http: httpx2.Client) -> None:
     assert http.get("/jobs").json() == {"jobs": [], "next": None}
+
+
+def test_a_job_to_start_from_has_to_be_known_and_have_weights(http: httpx2.Client) -> None:
+    origin = http.post("/jobs", json={"dataset": "digits"}).json()["id"]
+    unknown = "01a20eac-4e6a-74fe-bc88-99ef8f3dca2e"
+
+    for job, problem in ((unknown, "is not known"), (origin, "has no weights")):
+        response = http.post("/jobs", json={"dataset": "digits", "model": {"init_from": {"job": job}}})
+
+        document = assert_problem(response, 422, "spec-invalid")
+        detail = f'model.init_from.job is "{job}", which {problem}; give a job that has succeeded'
+        assert document["errors"] == [{"field": "model.init_from.job", "value": job, "detail": detail}]
+
+
+def test_a_job_can_start_from_another_s_weights(http: httpx2.Client, worker: Worker) -> None:
+    origin = http.post("/jobs", json={"dataset": "digits"}).json()["id"]
+    lease = worker.claim()
+    artifact = {"name": "model.safetensors", "size_bytes": 5, "sha256": "0" * 64, "media_type": "application/x-test"}
+    worker.report(lease, 1, **{"artifact:model.safetensors": json.dumps({**artifact, "token": lease.token})})
+
+    response = http.post("/jobs", json={"dataset": "digits", "model": {"init_from": {"job": origin}}})
+
+    assert response.status_code == 201
+    assert response.json()["spec"]["model"]["init_from"] == {"job": origin, "artifact": "best"}

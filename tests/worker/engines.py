@@ -42,11 +42,18 @@ def say(*reports: Report) -> str:
 
 
 def shell_engine(script: str) -> Start:
-    """An engine that is a shell script. `$REPORTS` is the report pipe, `$OUT` its folder, `$RESUME` its checkpoint."""
+    """An engine that is a shell script. `$REPORTS` is the report pipe, `$OUT` its folder, `$RESUME` its
+    checkpoint, `$WEIGHTS` the file that `model.init_from` means."""
 
     def command(work: Work, report_fd: int) -> list[str]:
-        lines = f"REPORTS={report_fd}\nOUT='{work.folder}'\nRESUME='{next(iter(work.resume), '')}'\n{script}"
-        return ["bash", "-c", lines]
+        names = {
+            "REPORTS": report_fd,
+            "OUT": work.folder,
+            "RESUME": next(iter(work.resume), ""),
+            "WEIGHTS": work.weights,
+        }
+        lines = "".join(f"{name}='{value or ''}'\n" for name, value in names.items())
+        return ["bash", "-c", lines + script]
 
     return program_engine(command)
 

@@ -1,0 +1,59 @@
+"""A job that starts from another one's weights: the runner hands the engine their file."""
+
+import pytest
+
+from ledger import Ledger
+from lowland.spec import Status
+from tests.ledger.playing import submit
+from tests.worker.engines import ARTIFACT, FINISHED, read, say
+from tests.worker.runner.playing import Play
+
+
+def _started_from(origin: str) -> dict[str, object]:
+    return {"model": {"name": "mlp", "init_from": {"job": origin}}}
+
+
+def test_the_engine_gets_the_weights_of_the_job_that_is_named(play: Play, ledger: Ledger) -> None:
+    origin = submit(ledger)
+    play("printf 12345 > $OUT/model.safetensors\n" + say(ARTIFACT, FINISHED)).answer()
+    submit(ledger, **_started_from(origin))
+
+    played = play("cat $WEIGHTS > $OUT/found\n" + say(FINISHED))
+    job = played.answer()
+
+    assert job.status == Status.SUCCEEDED
+    assert read(played.folder / "jobs" / job.id / "1" / "found") == "12345"
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        (say(FINISHED), "which has no weights"),
+        (say(ARTIFACT, FINISHED), "whose model.safetensors is no longer in the store"),
+    ],
+    ids=["none", "gone"],
+)
+def test_without_them_the_job_fails_for_good_and_says_why(
+    play: Play, ledger: Ledger, script: str, problem: str
+) -> None:
+    origin = submit(ledger)
+    play(script).answer()
+    submit(ledger, **_started_from(origin))
+
+    job = play("exit 9").answer()
+
+    assert (job.status, job.attempt) == (Status.FAILED, 1)
+    assert job.error is not None
+    assert (job.error.type, job.error.detail) == (
+        "weights-missing",
+        f"model.init_from.job is {origin}, {problem}; give a job that has succeeded",
+    )
+
+
+def test_a_job_that_is_not_known_is_named(play: Play, ledger: Ledger) -> None:
+    submit(ledger, **_started_from("nobody"))
+
+    job = play("exit 9").answer()
+
+    assert job.error is not None
+    assert job.error.detail == "model.init_from.job is nobody, which is not known; give a job that has succeeded"
