@@ -1,5 +1,6 @@
 """The optimizer is what the spec says."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -147,7 +148,7 @@ def test_muon_goes_on_from_its_state() -> None:
     resumed = _mlp()
     resumed.load_state_dict(whole.state_dict())
     second = build_optimizer(spec, resumed)
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(deepcopy(first.state_dict()))
     for model, optimizer in ((whole, first), (resumed, second)):
         optimizer.step(lambda model=model: loss(model))
 

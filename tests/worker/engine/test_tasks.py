@@ -143,15 +143,6 @@ def test_samples_that_all_have_one_value_have_no_r2(value: float) -> None:
     assert set(metrics) == {"mse"}
 
 
-@pytest.mark.parametrize("constant", [5.0, 0.1])
-def test_a_training_part_of_one_value_is_measured_in_its_own_units(constant: float) -> None:
-    targets = torch.full((COUNT,), constant)
-
-    metrics = _counted(Regression(_regression(targets)), torch.full((COUNT, 1), 2.0), targets)
-
-    assert metrics == pytest.approx({"mse": 4.0})
-
-
 def test_a_regression_needs_the_scale_of_its_targets() -> None:
     with pytest.raises(TypeError, match="target scale"):
         Regression(replace(_regression(torch.arange(4.0)), targets=None))

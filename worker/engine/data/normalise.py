@@ -48,7 +48,6 @@ class TargetScale:
 
     mean: float
     std: float
-    """1 where all targets are the same."""
 
     def standardise(self, targets: Tensor) -> Tensor:
         """From the dataset's units to mean 0 and deviation 1."""
@@ -71,10 +70,9 @@ def normaliser_of(training: Samples, device: torch.device, *, channels_last: boo
 
 
 def scale_of(targets: Tensor) -> TargetScale:
-    """Measure the targets of the training part, float32 [N]."""
+    """Measure the targets of the training part, float32 [N], of which not all are the same."""
     values = targets.double()
-    is_constant = bool(values.amin() == values.amax())
-    return TargetScale(mean=float(values.mean()), std=1.0 if is_constant else float(values.std(correction=0)))
+    return TargetScale(mean=float(values.mean()), std=float(values.std(correction=0)))
 
 
 def moments_of(images: Tensor) -> Tensor:
