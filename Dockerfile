@@ -26,7 +26,8 @@ CMD ["uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8000", "--timeou
 
 FROM base AS worker
 RUN pip install -c constraints.txt \
-    celery click httpx2 kombu numpy pydantic pydantic-settings redis rich safetensors scikit-learn torch torchvision uuid-utils
+    celery click contourpy httpx2 kombu numpy pillow pyarrow pydantic pydantic-settings redis rich safetensors \
+    scikit-learn torch torchvision uuid-utils
 COPY lowland lowland
 COPY ledger ledger
 COPY sam sam

@@ -15,7 +15,7 @@ Times are CPU time where torch has one thread, else wall time.
 
 Times to an accuracy are extrapolated from those of single steps, to all epochs of both recipes. With `--train N` the
 epochs are counted instead: both sides are trained until their validation accuracy is `--target`, the script for at most
-N epochs, which then are a lower bound.
+N epochs, which then are a lower bound; with 0 the engine alone, and the script is taken to need all of its recipe.
 """
 
 import argparse
@@ -56,7 +56,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="turns of each comparison; default: 30")
     parser.add_argument("--starts", type=int, default=10, help="how often the engine is started; default: 10")
     parser.add_argument("--memory-s", type=float, default=20, help="seconds of training that memory is watched for")
-    parser.add_argument("--train", type=int, metavar="N", help="count epochs by training, scripts for at most N")
+    parser.add_argument(
+        "--train", type=int, metavar="N", help="count epochs by training, scripts for at most N; 0: ours"
+    )
     parser.add_argument("--target", type=float, default=0.98, help="validation accuracy they are trained to")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU; one is the steadiest")
     options = parser.parse_args()
@@ -125,6 +127,8 @@ def compared(
     epochs, theirs, said = ours.epochs, spec.epochs, "all epochs of both recipes"
     if options.train is not None:
         epochs = engine_epochs(ours, target=options.target)
+        said = f"ours to {100 * options.target:g} % on validation, theirs all of its recipe"
+    if options.train:
         theirs, reached = script_epochs(make(), target=options.target, most=options.train)
         said = f"to {100 * options.target:g} % on validation" if reached else "the script did not get there: at least"
     more = theirs * script.samples / (epochs * len(parts_of(ours).training))
