@@ -55,7 +55,6 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), help="only these")
     parser.add_argument("--steps", type=int, default=30, help="turns of each comparison; default: 30")
     parser.add_argument("--starts", type=int, default=10, help="how often the engine is started; default: 10")
-    parser.add_argument("--memory-s", type=float, default=20, help="seconds of training that memory is watched for")
     parser.add_argument(
         "--train", type=int, metavar="N", help="count epochs by training, scripts for at most N; 0: ours"
     )
@@ -88,7 +87,7 @@ def start(options: argparse.Namespace) -> Iterator[str]:
 def throughput(options: argparse.Namespace) -> Iterator[str]:
     """The engine's samples per second over those of a bare loop."""
     for variant in ("none", "sam"):
-        spec = recipe() if variant == "sam" else recipe(sam=variant)
+        spec = recipe(sam=variant)  # in every step, whatever part of the run the recipe has it act in
         taken = take_turns(spec, Bare(spec), steps=options.steps)
         found = ratios(taken.script, taken.engine)
         speed = 1 / spread(taken.engine).median
@@ -160,8 +159,8 @@ def script_epochs(script: Usual, *, target: float, most: int) -> tuple[int, bool
 
 
 def most_memory(options: argparse.Namespace) -> Iterator[str]:
-    """What a job takes beyond the runtime, over the estimate."""
-    spec = recipe(stop={"max_seconds": options.memory_s})
+    """What a job takes beyond the runtime, over the estimate: in an epoch, whose last step is looked at closely."""
+    spec = recipe(sam="sam", epochs=1, schedule="constant")
     with tempfile.TemporaryDirectory() as folder:
         found = memory(spec, Path(folder), threads=options.threads)
     said = found.estimate

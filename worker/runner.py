@@ -115,8 +115,9 @@ class Runner:
 
     def _run(self, lease: Lease, shelf: Shelf) -> Ending:
         try:
-            resume, notices = shelf.usable()
-            engine = self._start_engine(lease, resume, self._weights(lease))
+            notices = shelf.look()
+            # a checkpoint holds everything: what the job once started from may be gone
+            engine = self._start_engine(lease, shelf.files, None if shelf.files else self._weights(lease))
         except WeightsMissing as error:
             failure = Failure(type="weights-missing", title="The weights to start from are missing", detail=str(error))
             return Ending(outcome="failed", detail=str(error), failure=failure)
@@ -128,7 +129,7 @@ class Runner:
             return Ending(outcome="put_back", detail=detail, failure=failure)
         self._failed_starts = 0
         outbox = Outbox(self._ledger, lease, lease_s=self._settings.lease_s, recorded=shelf.recorded)
-        recorder = Recorder(lease.token, lease.checkpoints)
+        recorder = Recorder(lease.token, shelf.counting)
         for notice in notices:
             outbox.put(recorder.record(notice))
         course = Supervision(

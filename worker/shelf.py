@@ -31,25 +31,31 @@ class Shelf:
         self._lease = lease
         self._counting = lease.checkpoints
 
-    def usable(self) -> tuple[list[Path], list[Noticed]]:
-        """The files to go on from, the latest first: those that are there and are what was recorded.
-
-        Of each that is not there is a notice.
+    def look(self) -> list[Noticed]:
+        """Count only what is there and is what was recorded from now on; of each checkpoint that is not, a notice.
 
         Raises:
             OSError: one is there and cannot be read at the moment.
         """
-        paths, notices = list[Path](), list[Noticed]()
-        for checkpoint in self._counting:
-            path = self._path(checkpoint)
-            if problem := _problem(path, checkpoint):
-                log.warning("checkpoint %s, job %s: %s", problem, self._lease.job_id, path)
-                notices.append(
-                    Noticed(type="checkpoint-damaged", detail=f"{checkpoint.name} of step {checkpoint.step} {problem}")
-                )
-            else:
-                paths.append(path)
-        return paths, notices
+        problems = {one: problem for one in self._counting if (problem := _problem(self._path(one), one))}
+        self._counting = tuple(one for one in self._counting if one not in problems)
+        follows = "the one before is used" if self._counting else "the job starts over"
+        for checkpoint, problem in problems.items():
+            log.warning("checkpoint %s, job %s: %s", problem, self._lease.job_id, self._path(checkpoint))
+        return [
+            Noticed(type="checkpoint-damaged", detail=f"{one.name} of step {one.step} {problem}; {follows}")
+            for one, problem in problems.items()
+        ]
+
+    @property
+    def counting(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints that count, the latest first."""
+        return self._counting
+
+    @property
+    def files(self) -> list[Path]:
+        """Theirs."""
+        return [self._path(one) for one in self._counting]
 
     def recorded(self, record: Record) -> None:
         """Delete the checkpoints that no longer count, now that the record has made another one count."""

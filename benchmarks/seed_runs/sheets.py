@@ -45,7 +45,7 @@ def spec_of(sheet: str, variant: str, *, seed: int, epochs: int | None) -> JobSp
     """The job of one run.
 
     An example called `<sheet>-<variant>` is taken where there is one; else the sheet's own with the variant in place of
-    its, with that variant's defaults.
+    its, with that variant's defaults, active in the same part of the run.
 
     Args:
         epochs: instead of the recipe's; None leaves them.
@@ -56,9 +56,19 @@ def spec_of(sheet: str, variant: str, *, seed: int, epochs: int | None) -> JobSp
     own = EXAMPLES / f"{sheet}-{variant}.json"
     given = _read(own if own.exists() else EXAMPLES / f"{SHEETS[sheet].example}.json")
     if JobSpec.parse(given).sam.variant != variant:
-        given["sam"] = variant
-    more = {} if epochs is None else {"epochs": epochs}
-    return JobSpec.parse({**given, "name": f"{sheet} {variant}", "seed": seed, **more})
+        active = given["sam"].get("active") if isinstance(given["sam"], dict) else None
+        given["sam"] = {"variant": variant, **({"active": active} if active and variant != "none" else {})}
+    if epochs is not None:
+        given = _shortened(given, epochs)
+    return JobSpec.parse({**given, "name": f"{sheet} {variant}", "seed": seed})
+
+
+def _shortened(recipe: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """With other epochs, and as large a part of them for the warm-up."""
+    schedule = recipe.get("schedule")
+    if isinstance(schedule, dict) and "warmup_epochs" in schedule:
+        schedule = {**schedule, "warmup_epochs": schedule["warmup_epochs"] * epochs / recipe["epochs"]}
+    return {**recipe, "epochs": epochs, **({} if schedule is None else {"schedule": schedule})}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from lowland.spec.base import Conflict
+from lowland.spec.datasets import Folder
 from lowland.spec.functions import check_function
 from lowland.spec.optimizers import Muon, RmsProp, Sgd
 from lowland.spec.sam import Imbalanced, Momentum, Sam
@@ -134,7 +135,8 @@ def _several_processes(spec: JobSpec) -> None:
 def _metric_of_the_task(spec: JobSpec) -> None:
     if spec.stop is None or spec.stop.metric is None:
         return
-    has_validation = spec.dataset is not None and spec.dataset.validation_fraction > 0
+    # A folder may have a part of its own; only who reads it knows.
+    has_validation = isinstance(spec.dataset, Folder) or (spec.dataset and spec.dataset.validation_fraction > 0)
     score = {"classification": "accuracy", "regression": "r2"}.get(spec.task)
     known = ["value"] if spec.task == "function" else ["train_loss", *(["train_r2"] if score == "r2" else [])]
     if has_validation:

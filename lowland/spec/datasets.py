@@ -59,7 +59,8 @@ DataPath = Annotated[str, Field(max_length=1000), AfterValidator(_stays_inside)]
 class _Dataset(SpecModel):
     has_images: ClassVar[bool] = False
     validation_fraction: float = Field(default=0.1, ge=0, le=0.5)
-    """Fraction of the training set held out to choose weights by (stratified, seeded). 0 chooses the last weights."""
+    """Fraction of the training set held out to choose weights by (stratified, seeded), where the set has no validation
+    part of its own. 0 chooses the last weights."""
     limit: int | None = Field(default=None, ge=1)
     """Training samples to use at most (stratified, seeded), before the validation part is split off; null is all."""
 

@@ -127,7 +127,8 @@ class JobSpec(SpecModel):
     epochs: int = Field(default=10, ge=1, le=10_000)
     """Passes over the training set."""
     batch_size: int = Field(default=128, ge=1, le=65_536)
-    """Samples per batch, over all devices. A last, smaller batch of an epoch is trained on too."""
+    """Samples per batch, over all devices. A last, smaller batch of an epoch is trained on too; a single sample that is
+    left over joins the batch before."""
     accumulate: int = Field(default=1, ge=1, le=1024)
     """Batches whose gradients are averaged into one step, which then has so many times `batch_size` samples."""
     clip_norm: float | None = Field(default=None, gt=0, le=LARGEST)

@@ -30,6 +30,8 @@ class Forward:
     label_smoothing: float
     sync_perturbation: bool
     """Whether data-parallel processes share the gradient that a perturbation is made from."""
+    batch_size: int
+    """Samples of a training batch on one of them."""
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """One forward pass, float32 [samples, K]."""
@@ -182,14 +184,14 @@ class TrainingBatches:
         self._ranks = ranks
 
     def __len__(self) -> int:
-        """Steps in an epoch; the last may have fewer samples."""
-        return math.ceil(len(self._parts.training) / (self._batch_size * self._accumulate))
+        """Steps in an epoch; the last may have fewer samples, or one more."""
+        return _pieces(len(self._parts.training), self._batch_size * self._accumulate)
 
     def epoch(self, epoch: int, *, skip: int, forward: Forward, optimizer: SamOptimizer) -> Iterator[Step]:
         """The steps of one epoch (from 0), without the first `skip`, to be taken one after the other."""
         order = torch.randperm(len(self._parts.training), generator=generator_for(self._seed, "order", epoch))
         first = epoch * len(self)
-        for position, index in enumerate(order.split(self._batch_size * self._accumulate)):
+        for position, index in enumerate(_split(order, self._batch_size * self._accumulate)):
             if position >= skip:
                 yield self._step(index, first + position, forward, optimizer)
 
@@ -217,7 +219,7 @@ class TrainingBatches:
         generator = generator_for(self._seed, "augment", step * self._ranks.count + rank, device=self._parts.device)
         # What the model draws itself (dropout) comes from torch's own generators.
         seed_torch(seed_of(self._seed, "forward", step * self._ranks.count + rank), self._parts.device)
-        pieces = index.split(self._batch_size)
+        pieces = _split(index, self._batch_size)
         # Every rank has to make every pass: of fewer samples than ranks each takes all.
         is_shared = [len(piece) >= self._ranks.count for piece in pieces]
         mine = [
@@ -276,3 +278,17 @@ class TrainingBatches:
     def _labels(self, index: Tensor) -> Tensor | None:
         labels = self._parts.host_labels
         return None if labels is None else labels[index]
+
+
+def _pieces(samples: int, size: int) -> int:
+    """In how many pieces of a size, the last perhaps smaller, samples are trained on.
+
+    A sample that is left over joins the piece before: alone, a BatchNorm could make nothing of it.
+    """
+    is_one_over = size > 1 and samples > size and samples % size == 1
+    return math.ceil(samples / size) - is_one_over
+
+
+def _split(index: Tensor, size: int) -> tuple[Tensor, ...]:
+    ends = [size * number for number in range(1, _pieces(len(index), size))]
+    return torch.tensor_split(index, ends)

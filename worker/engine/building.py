@@ -1,5 +1,6 @@
 """Everything a run is made of, built from its spec."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -128,6 +129,7 @@ def build_run(spec: JobSpec, session: Session) -> Run:
         task=TASKS[spec.dataset.task](parts),
         precision=precision,
         label_smoothing=spec.label_smoothing,
+        batch_size=math.ceil(spec.batch_size / session.ranks.count),
         sync_perturbation=not isinstance(spec.sam, Plain) and spec.sam.sync_perturbation,
     )
     run = Run(

@@ -48,12 +48,17 @@ class Checkpoints:
         self._keep_all = session.keep_all
         self._spec = spec
         self._names: list[str] = []
+        self._resumed_from: str | None = None
         self._written_at = time.monotonic()
 
     @property
     def last_name(self) -> str | None:
-        """The latest one; None where none was written."""
-        return self._names[-1] if self._names else None
+        """The latest one, which may be that which the run goes on from; None where there is none."""
+        return self._names[-1] if self._names else self._resumed_from
+
+    def resumed_from(self, path: Path) -> None:
+        """Note what the run goes on from."""
+        self._resumed_from = path.name
 
     def has(self, *, step: int, epochs_ended: int) -> bool:
         """Whether this run has written one at that point."""
@@ -145,7 +150,8 @@ def _decoded(path: Path, raw: bytes) -> Mapping[str, Any]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    # What a wrong bit makes zipfile raise is anything: zlib's errors, of Unicode, of seeking.
+    except Exception as error:
         raise CheckpointDamaged(path, f"is damaged or incomplete ({error})") from error
     if damaged is not None:
         raise CheckpointDamaged(path, f"is damaged ({damaged} does not match its checksum)")
@@ -153,9 +159,9 @@ def _decoded(path: Path, raw: bytes) -> Mapping[str, Any]:
         contents = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     # What torch raises for an archive that is none of its own is not documented; it is never the job's fault.
     except Exception as error:
-        raise CheckpointUnusable(path, f"is no checkpoint ({type(error).__name__}: {error})") from error
+        raise CheckpointDamaged(path, f"is damaged, or no checkpoint ({type(error).__name__}: {error})") from error
     if not isinstance(contents, dict):
-        raise CheckpointUnusable(path, f"is no checkpoint (it holds a {type(contents).__name__})")
+        raise CheckpointDamaged(path, f"is damaged, or no checkpoint (it holds a {type(contents).__name__})")
     return contents
 
 

@@ -6,6 +6,10 @@ EngineError
   ├ DatasetUnavailable      the files are neither on disk nor to be had from the network
   │   └ OwnDatasetUnavailable   people's own files are not under LOWLAND_DATA_DIR
   ├ DatasetBroken           the files are there and do not hold what they should
+  ├ ModelUnsuited           the model cannot take the dataset's images (models/torchvision_models.py)
+  ├ WeightsUnavailable      published weights are neither on disk nor to be had (models/weight_files.py)
+  ├ WeightsBroken           the file of published weights does not hold what it should (models/weight_files.py)
+  ├ WarmStartUnsuited       the given weights are of another model (models/warm_start.py)
   ├ DatasetTooSmall         nothing is left to train on
   ├ TargetsConstant         a regression's part has one value alone
   ├ OptimizerUnsuited       the base optimizer has nothing to do in this model
@@ -60,8 +64,8 @@ class VariantUnsuited(EngineError):
     def __init__(self, variant: str, *, cause: ValueError) -> None:
         self.variant = variant
         super().__init__(
-            f'sam.variant is "{variant}", which cannot train on this dataset: {cause}. '
-            "Give another variant, another sam.tail_below, or a dataset whose classes differ in size."
+            f'sam.variant is "{variant}", which cannot train on this dataset: {cause}. Give another variant, '
+            "other options of it, or a dataset that suits it; dataset.imbalance makes classes rare."
         )
 
 

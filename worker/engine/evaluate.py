@@ -13,9 +13,10 @@ from worker.engine.data.parts import Parts
 from worker.engine.ranks import Ranks
 from worker.engine.stop import StopFlag
 
-#: Samples per forward pass: on a CPU few enough to stay in its cache and to need no more memory than training, on a GPU
-#: enough to keep it busy.
+#: Samples per forward pass at most: on a CPU few enough to stay in its cache, on a GPU enough to keep it busy.
 BATCH_SIZES: Final[Mapping[str, int]] = {"cpu": 128, "cuda": 1024}
+#: Times the samples of a training batch at most: nothing is kept for a backward pass, so that memory does for these.
+TIMES_A_BATCH: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +64,12 @@ def evaluate(
         Stopped: the run was asked to stop; nothing has changed.
     """
     forward.model.eval()
+    at_once = min(BATCH_SIZES[parts.device.type], TIMES_A_BATCH * forward.batch_size)
     share = ranks.share(len(samples))
     tally = forward.task.tally()
     loss = torch.zeros((), dtype=torch.float64, device=parts.device)
     first = share.start
-    for inputs, targets in samples.batches(BATCH_SIZES[parts.device.type], share):
+    for inputs, targets in samples.batches(at_once, share):
         if ranks.count == 1:  # several ranks have to stop at the same point, which is between two steps
             stop.check()
         on_device = inputs.to(parts.device, non_blocking=True)

@@ -16,8 +16,12 @@ from worker.engine.session import Session
 from worker.engine.state import TrainingState
 
 
-def finish(run: Run, state: TrainingState, session: Session, *, objective: Objective) -> None:
+def finish(run: Run, state: TrainingState, session: Session, *, objective: Objective, checkpoint: str | None) -> None:
     """Measure, write the artifacts, report the result.
+
+    Args:
+        objective: of the selected weights.
+        checkpoint: the last one there is.
 
     Raises:
         Stopped: the run was asked to stop; gone on with, it measures again.
@@ -25,7 +29,7 @@ def finish(run: Run, state: TrainingState, session: Session, *, objective: Objec
     selected = state.selected
     if selected is not None:
         put_tensors(run.measured.model, selected.weights)
-    detail = measure_in_detail(run, session, step=state.step)
+    detail = measure_in_detail(run, session, step=state.step, checkpoint=checkpoint)
     metrics = {
         **detail.metrics,
         "selected_epoch": float(state.epochs_ended if selected is None else selected.epoch),

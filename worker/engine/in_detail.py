@@ -28,8 +28,8 @@ class InDetail:
     """Everything, in JSON's types."""
 
 
-def measure_in_detail(run: Run, session: Session, *, step: int) -> InDetail:
-    """Measure the weights as they are, after so many steps.
+def measure_in_detail(run: Run, session: Session, *, step: int, checkpoint: str | None) -> InDetail:
+    """Measure the weights as they are, after so many steps, the last of them kept in a checkpoint or not.
 
     Raises:
         Stopped: the run was asked to stop.
@@ -37,7 +37,7 @@ def measure_in_detail(run: Run, session: Session, *, step: int) -> InDetail:
     """
     told = _Classes(run) if run.parts.classes is not None else _Values(run)
     measured = evaluate(run.measured, run.parts.test, run.parts, stop=session.stop, ranks=ALONE, watchers=[told])
-    _check(run, measured, "the loss on the test part", step)
+    _check(run, measured, "the loss on the test part", step, checkpoint)
     metrics = {**measured.named("test"), **told.scalars()}
     report: dict[str, Any] = {"test": told.report()}
     wanted = run.spec.evaluate
@@ -52,15 +52,15 @@ def measure_in_detail(run: Run, session: Session, *, step: int) -> InDetail:
                 ranks=ALONE,
                 alter=_Damage(run, name, CORRUPTIONS[name], wanted.severity),
             )
-            _check(run, damaged, f"the loss on test images with {name}", step)
+            _check(run, damaged, f"the loss on test images with {name}", step, checkpoint)
             report["corruptions"][name] = {"severity": wanted.severity, "loss": damaged.loss, **damaged.metrics}
             metrics |= damaged.named(f"test_{name}")
     return InDetail(metrics=metrics, report=report)
 
 
-def _check(run: Run, measured: Measured, what: str, step: int) -> None:
+def _check(run: Run, measured: Measured, what: str, step: int, checkpoint: str | None) -> None:
     if not math.isfinite(measured.loss):
-        raise LossNotFinite(what=what, step=step, lr=run.learning_rate(max(step - 1, 0)))
+        raise LossNotFinite(what=what, step=step, lr=run.learning_rate(max(step - 1, 0)), checkpoint=checkpoint)
 
 
 class _Classes:

@@ -20,10 +20,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
+import torch
 import torch.distributed as dist
 
 from lowland.spec.reports import EXIT_STOPPED, Broken, read_report, write_report
-from worker.engine.device import choose_device
 from worker.engine.errors import UNNAMED, RankFailed, RankLost, SpecUnusable, broken, has_name
 from worker.engine.ranks import Ranks
 from worker.engine.stop import Stopped
@@ -55,8 +55,9 @@ def joined(
     """
     # All are on this machine.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
-    on_gpu = choose_device(device).type == "cuda"
-    backend = "nccl" if on_gpu else "gloo"
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    # What is decided on the host goes over gloo in either case.
+    backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
     if rendezvous is None or rank is None:
         dist.init_process_group(backend, timeout=TIMEOUT)
     else:
@@ -67,11 +68,8 @@ def joined(
             f"resources.world_size is {count} and torchrun has started {started} processes; "
             "give --nproc-per-node the same number"
         )
-    host = dist.new_group(backend="gloo", timeout=TIMEOUT) if on_gpu else dist.group.WORLD
-    if not isinstance(host, dist.ProcessGroup):
-        raise TypeError("every rank is a member of every group here")
     try:
-        yield Ranks(rank=dist.get_rank(), count=count, host=host)
+        yield Ranks(rank=dist.get_rank(), count=count)
     except Stopped:
         dist.destroy_process_group()
         raise

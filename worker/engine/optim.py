@@ -1,6 +1,7 @@
 """The optimizer of a run: a SAM variant around a base optimizer, over all parameters of the model."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -39,10 +40,10 @@ def build_optimizer(spec: JobSpec, model: nn.Module) -> SamOptimizer:
     optimizer = sam.build(
         spec.sam.variant,
         model.parameters(),
-        OPTIMIZERS[spec.optimizer.name](model),
+        # with its options: the variant may have one of the same name
+        partial(OPTIMIZERS[spec.optimizer.name](model), **options),
         model=model,
         **spec.sam.model_dump(exclude={"variant", "sync_perturbation"}),
-        **options,
     )
     if spec.clip_norm is not None:
         _clip_before_each_step(optimizer, spec.clip_norm)

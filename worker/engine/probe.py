@@ -8,6 +8,7 @@
 Looking costs one forward and backward, and one forward at w + ε; the step itself is as if nobody had looked.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,10 +59,14 @@ class Probe:
         return self._batch.losses(part)
 
     def metrics(self, ranks: Ranks) -> dict[str, float]:
-        """What was seen, means over the ranks; of the perturbation nothing where the step had none."""
+        """What was seen, means over the ranks; of the perturbation nothing where the step had none.
+
+        What overflowed in half precision is left out: a loss scaler skips such a step.
+        """
         seen = [_norm(self._gradient), *self._perturbed]
         values = (ranks.added_up(torch.stack(seen).double()) / ranks.count).tolist()
-        return dict(zip(("gradient_norm", "perturbation_norm", "rise", "predicted_rise"), values, strict=False))
+        named = zip(("gradient_norm", "perturbation_norm", "rise", "predicted_rise"), values, strict=False)
+        return {name: value for name, value in named if math.isfinite(value)}
 
     @torch.no_grad()
     def _look(self) -> list[Tensor]:

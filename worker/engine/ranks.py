@@ -21,8 +21,6 @@ class Ranks:
 
     rank: int = 0
     count: int = 1
-    #: gloo processes, for what is decided on the host; the default group may be nccl.
-    host: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -47,7 +45,7 @@ class Ranks:
         if self.count == 1:
             return list(flags)
         raised = torch.tensor(flags, dtype=torch.uint8)
-        dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=self.host)
+        dist.all_reduce(raised, op=dist.ReduceOp.MAX)
         return [bool(flag) for flag in raised.tolist()]
 
     def gathered(self, value: bytes) -> list[bytes]:
@@ -56,12 +54,12 @@ class Ranks:
             return [value]
         length = torch.tensor([len(value)])
         lengths = [torch.zeros_like(length) for _ in range(self.count)]
-        dist.all_gather(lengths, length, group=self.host)
+        dist.all_gather(lengths, length)
         longest = max(int(length) for length in lengths)
         mine = torch.zeros(longest, dtype=torch.uint8)
         mine[: len(value)] = torch.frombuffer(bytearray(value), dtype=torch.uint8)
         everyones = [torch.zeros_like(mine) for _ in lengths]
-        dist.all_gather(everyones, mine, group=self.host)
+        dist.all_gather(everyones, mine)
         return [one[: int(length)].numpy().tobytes() for one, length in zip(everyones, lengths, strict=True)]
 
     def take_buffers_of_first(self, model: nn.Module) -> None:

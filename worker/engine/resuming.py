@@ -1,6 +1,6 @@
 """Going on from a checkpoint as if the run had never stopped: what is kept of a run, and how it is put back.
 
-    model, optimizer, scaler, averaged, state     the same on every rank: the first one's are kept
+    model, optimizer, scaler, averaged, state     the same on every rank, or the first one's count: those are kept
     ranks                                         of each rank its own: what its variant remembers, the epoch's sums
 
 Random numbers need no state: each is a function of the seed and of the step or epoch it is for.
@@ -41,7 +41,7 @@ def save(run: Run, state: TrainingState, session: Session, checkpoints: Checkpoi
     )
 
 
-def restore(run: Run, state: TrainingState, session: Session) -> None:
+def restore(run: Run, state: TrainingState, session: Session, checkpoints: Checkpoints) -> None:
     """Put back the first usable of the session's checkpoints; without any the run starts.
 
     A rank that the checkpoint does not know takes what another one remembered.
@@ -52,6 +52,7 @@ def restore(run: Run, state: TrainingState, session: Session) -> None:
     if not session.resume:
         return
     path, contents = first_usable(session, run.spec)
+    checkpoints.resumed_from(path)
     try:
         ranks = contents["ranks"]
         own = ranks[session.ranks.rank % len(ranks)]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from worker.engine.batches import Step
 from worker.engine.ranks import Ranks
-from worker.engine.stopping import StopRules
+from worker.engine.stop_rules import StopRules
 from worker.engine.tasks import Task
 
 

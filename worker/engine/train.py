@@ -24,7 +24,7 @@ from worker.engine.schedules import set_learning_rate
 from worker.engine.session import Session
 from worker.engine.state import EpochSums, TrainingState
 from worker.engine.stop import Stopped
-from worker.engine.stopping import StopRules
+from worker.engine.stop_rules import StopRules
 
 
 def train(spec: JobSpec, session: Session) -> None:
@@ -38,8 +38,8 @@ def train(spec: JobSpec, session: Session) -> None:
     state = TrainingState(
         sums=EpochSums(run.forward.task, run.device), rules=StopRules(rules=spec.stop, objective=run.objective)
     )
-    restore(run, state, session)
     checkpoints = Checkpoints(session, spec)
+    restore(run, state, session, checkpoints)
     session.reporter.send(
         Started(
             device=str(run.device),
@@ -60,7 +60,7 @@ def train(spec: JobSpec, session: Session) -> None:
             # From here on the first rank works alone: what it may need of the others it has to have now.
             _save(run, state, session, checkpoints)
         if session.ranks.is_first:
-            finish(run, state, session, objective=_objective(run, state, final=True))
+            finish(run, state, session, objective=_objective(run, state, final=True), checkpoint=checkpoints.last_name)
     except Stopped:
         _save(run, state, session, checkpoints)
         raise

@@ -56,7 +56,14 @@ def _parts(samples: Samples, *, classes: int | None, **options: Any) -> Parts:
 def forward_of(model: nn.Module, parts: Parts, *, label_smoothing: float = 0.0) -> Forward:
     """How the model is trained on these parts, in fp32."""
     task = TASKS["regression" if parts.classes is None else "classification"](parts)
-    return Forward(model=model, task=task, precision="fp32", label_smoothing=label_smoothing, sync_perturbation=False)
+    return Forward(
+        model=model,
+        task=task,
+        precision="fp32",
+        label_smoothing=label_smoothing,
+        sync_perturbation=False,
+        batch_size=16,
+    )
 
 
 def batches_of(

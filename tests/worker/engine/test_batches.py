@@ -277,3 +277,25 @@ def test_the_losses_of_a_sample_can_be_vectorised(parts: Callable[[], Parts]) ->
     one_by_one = torch.func.vmap(lambda i: batch.losses(i[None])[0])(torch.arange(8))
 
     assert torch.allclose(one_by_one, batch.losses(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "accumulate", "sizes"),
+    [
+        (33, 16, 1, [[16], [17]]),
+        (34, 16, 1, [[16], [16], [2]]),
+        (33, 8, 2, [[8, 8], [8, 9]]),
+        (41, 16, 2, [[16, 16], [9]]),
+        (3, 1, 1, [[1], [1], [1]]),
+        (1, 16, 1, [[1]]),
+    ],
+    ids=str,
+)
+def test_a_single_sample_that_is_left_over_joins_the_batch_before(
+    samples: int, batch_size: int, accumulate: int, sizes: list[list[int]]
+) -> None:
+    """Alone, a BatchNorm could make nothing of it."""
+    batches = batches_of(numbered_images(limit=samples), batch_size=batch_size, accumulate=accumulate)
+
+    assert [[len(batch) for batch in step.batches] for step in steps_of(batches)] == sizes
+    assert len(batches) == len(sizes)

@@ -150,13 +150,12 @@ def test_every_usual_format_is_read_whatever_its_name_says(tmp_path: Path, endin
 def test_images_are_decoded_once(tmp_path: Path) -> None:
     _write(tmp_path, {"cat": 3, "dog": 3})
     first = _load(tmp_path)
-    broken = tmp_path / "data" / "pets" / "cat" / "1.png"
-    stat = broken.stat()
-    broken.write_bytes(b"\0" * stat.st_size)
+    (entry,) = (tmp_path / "decoded").iterdir()
+    kept = entry.stat().st_ino
 
-    os.utime(broken, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     again = _load(tmp_path)
 
+    assert [path.stat().st_ino for path in (tmp_path / "decoded").iterdir()] == [kept]
     assert torch.equal(_inputs(first.train), _inputs(again.train))
 
 
@@ -328,3 +327,31 @@ def test_a_path_that_the_contract_would_refuse_is_refused_here_too(tmp_path: Pat
 
     with pytest.raises(DatasetUnavailable, match=r"it leads out of"):
         DATASETS["folder"](spec, _settings(tmp_path))
+
+
+def test_two_folders_whose_files_look_alike_are_not_one(tmp_path: Path) -> None:
+    """Unpacked from archives that set every time to the same, images without compression have the same sizes too."""
+    for path, seed in ("pets", 1), ("cars", 2):
+        for number, name in enumerate(("a", "b")):
+            for image in range(2):
+                file = tmp_path / "data" / path / name / f"{image}.bmp"
+                _save(file, _pixels(10 * seed + 2 * number + image))
+                os.utime(file, (1_000_000_000, 1_000_000_000))
+
+    first, second = _load(tmp_path, "pets"), _load(tmp_path, "cars")
+
+    assert not torch.equal(first.train.source, second.train.source)
+    assert first.checksums != second.checksums
+
+
+def test_an_image_replaced_under_its_old_time_is_decoded_anew(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for image in range(2):
+            _save(tmp_path / "data" / "pets" / name / f"{image}.bmp", _pixels(image))
+    file = tmp_path / "data" / "pets" / "a" / "0.bmp"
+    before, seen = file.stat(), _load(tmp_path)
+
+    _save(file, _pixels(7))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert not torch.equal(_load(tmp_path).train.source, seen.train.source)

@@ -76,7 +76,7 @@ def test_data_that_a_variant_cannot_train_on_end_the_run_for_good(tmp_path: Path
     assert (report.type, report.permanent) == ("variant-unsuited", True)
     assert report.detail.startswith('sam.variant is "imbsam", which cannot train on this dataset: ')
     assert report.detail.endswith(
-        "Give another variant, another sam.tail_below, or a dataset whose classes differ in size."
+        "Give another variant, other options of it, or a dataset that suits it; dataset.imbalance makes classes rare."
     )
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
+import sam
 from lowland.spec.reports import EpochEnded, Started
-from tests.worker.engine.running import Outcome, run, session_in, tiny
+from tests.worker.engine.running import UNEVEN, Outcome, run, session_in, tiny
 from worker.engine.building import build_run
 from worker.engine.evaluate import evaluate
 from worker.engine.optim import OPTIMIZERS
@@ -115,6 +116,17 @@ def test_every_optimizer_learns(tmp_path: Path, optimizer: str) -> None:
 
     first, _, last = _series(ended, "train_loss")
     assert last < 0.9 * first
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_is_the_base_of_every_variant(tmp_path: Path, optimizer: str) -> None:
+    """Two of them may have an option of the same name."""
+    for variant in sam.VARIANTS:
+        base = {"name": optimizer, **({"momentum": 0.5} if optimizer == "rmsprop" else {})}
+        options = {"rho": 0.1} if variant == "msam" else {}
+        spec = tiny(dataset=UNEVEN, optimizer=base, sam={"variant": variant, **options}, epochs=1, batch_size=80)
+
+        assert run(spec, tmp_path / variant).status == 0, variant
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -5,18 +5,19 @@ import pytest
 from ledger import Ledger
 from lowland.spec import Status
 from tests.ledger.playing import submit
-from tests.worker.engines import ARTIFACT, FINISHED, read, say
+from tests.worker.engines import ARTIFACT, CHECKPOINT, FINISHED, read, say
 from tests.worker.runner.playing import Play
 
 
-def _started_from(origin: str) -> dict[str, object]:
-    return {"model": {"name": "mlp", "init_from": {"job": origin}}}
+def _from(origin: str) -> dict[str, object]:
+    """A model that starts from a job's weights."""
+    return {"name": "mlp", "init_from": {"job": origin}}
 
 
 def test_the_engine_gets_the_weights_of_the_job_that_is_named(play: Play, ledger: Ledger) -> None:
     origin = submit(ledger)
     play("printf 12345 > $OUT/model.safetensors\n" + say(ARTIFACT, FINISHED)).answer()
-    submit(ledger, **_started_from(origin))
+    submit(ledger, model=_from(origin))
 
     played = play("cat $WEIGHTS > $OUT/found\n" + say(FINISHED))
     job = played.answer()
@@ -38,7 +39,7 @@ def test_without_them_the_job_fails_for_good_and_says_why(
 ) -> None:
     origin = submit(ledger)
     play(script).answer()
-    submit(ledger, **_started_from(origin))
+    submit(ledger, model=_from(origin))
 
     job = play("exit 9").answer()
 
@@ -51,9 +52,22 @@ def test_without_them_the_job_fails_for_good_and_says_why(
 
 
 def test_a_job_that_is_not_known_is_named(play: Play, ledger: Ledger) -> None:
-    submit(ledger, **_started_from("nobody"))
+    submit(ledger, model=_from("nobody"))
 
     job = play("exit 9").answer()
 
     assert job.error is not None
     assert job.error.detail == "model.init_from.job is nobody, which is not known; give a job that has succeeded"
+
+
+def test_a_job_that_goes_on_from_a_checkpoint_no_longer_needs_them(play: Play, ledger: Ledger) -> None:
+    origin = submit(ledger)
+    played = play("printf 12345 > $OUT/model.safetensors\n" + say(ARTIFACT, FINISHED))
+    played.answer()
+    job_id = submit(ledger, model=_from(origin))
+    play("printf 12345 > $OUT/last.pt\n" + say(CHECKPOINT) + "exit 9").answer()
+    (played.folder / "jobs" / origin / "1" / "model.safetensors").unlink()
+
+    job = play('[ -n "$RESUME" ] && [ -z "$WEIGHTS" ] || exit 8\n' + say(FINISHED)).answer()
+
+    assert (job.id, job.status, job.attempt) == (job_id, Status.SUCCEEDED, 2)

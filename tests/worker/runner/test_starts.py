@@ -75,7 +75,9 @@ def test_a_checkpoint_that_is_not_what_was_recorded_is_not_used(play: Play, ledg
     job = play('[ -z "$RESUME" ] || exit 8\n' + say(FINISHED)).answer()
 
     assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)
-    assert job.notices == [Notice(type="checkpoint-damaged", detail=f"last.pt of step 5 is {damage}")]
+    assert job.notices == [
+        Notice(type="checkpoint-damaged", detail=f"last.pt of step 5 is {damage}; the job starts over")
+    ]
 
 
 def test_where_the_latest_checkpoint_is_damaged_the_one_before_is_used(play: Play, ledger: Ledger) -> None:
@@ -87,7 +89,23 @@ def test_where_the_latest_checkpoint_is_damaged_the_one_before_is_used(play: Pla
     job = play('case "$RESUME" in */1/earlier.pt) ;; *) exit 8 ;; esac\n' + say(FINISHED)).answer()
 
     assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)
-    assert job.notices == [Notice(type="checkpoint-damaged", detail="last.pt of step 5 is damaged")]
+    detail = "last.pt of step 5 is damaged; the one before is used"
+    assert job.notices == [Notice(type="checkpoint-damaged", detail=detail)]
+
+
+def test_a_damaged_checkpoint_no_longer_counts_and_the_good_one_before_stays(play: Play, ledger: Ledger) -> None:
+    submit(ledger)
+    earlier = CHECKPOINT.model_copy(update={"name": "earlier.pt", "step": 3})
+    script = "printf 12345 > $OUT/earlier.pt; printf 1234 > $OUT/last.pt\n" + say(earlier, CHECKPOINT) + "exit 9"
+    played = play(script)
+    played.answer()
+    later = CHECKPOINT.model_copy(update={"name": "later.pt", "step": 7})
+
+    job = play("printf 12345 > $OUT/later.pt\n" + say(later) + "exit 9").answer()
+
+    folder = played.folder / "jobs" / job.id
+    assert (folder / "1" / "earlier.pt").exists()
+    assert (folder / "2" / "later.pt").exists()
 
 
 @pytest.mark.parametrize(

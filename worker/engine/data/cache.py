@@ -7,9 +7,9 @@
     validation-..., test-...
     meta.json             written last: the classes, the shapes, the checksums of the files that were decoded
 
-The key says which files were decoded (path, size, time of change), how, and in which format they are kept. An entry is
-written beside its place and renamed, so that whoever finds it finds all of it; of several engines that decode at once
-each trains on what it wrote, and one of these stays. What is damaged is made again. Where nothing can be written,
+The key says which files were decoded (place, size, times of change), how, and in which format they are kept. An entry
+is written beside its place and renamed, so that whoever finds it finds all of it; of several engines that decode at
+once each trains on what it wrote, and one of these stays. What is damaged is made again. Where nothing can be written,
 images are decoded into memory.
 
 Letters: M images of a part, C channels, H height, W width.
@@ -43,7 +43,7 @@ from worker.engine.settings import EngineSettings
 log: Final = logging.getLogger(__name__)
 
 #: Changes whenever what is kept, or how images are decoded, does.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 #: An entry that nobody has written to for so many seconds before it was complete is nobody's.
 ABANDONED_AFTER_S: Final = 3600
@@ -127,8 +127,9 @@ def opened(
 
 
 def _key(files: Mapping[str, Path], options: object) -> str:
-    stats = [(name, path.stat()) for name, path in sorted(files.items())]
-    seen = [FORMAT, options, [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]]
+    stats = [(str(path.resolve()), path.stat()) for _, path in sorted(files.items())]
+    # By the time of the inode's change too, which nobody sets: contents may be replaced under an old time.
+    seen = [FORMAT, options, [(place, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for place, stat in stats]]
     return blake2b(json.dumps(seen).encode(), digest_size=16).hexdigest()
 
 

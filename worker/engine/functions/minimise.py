@@ -27,7 +27,7 @@ from worker.engine.reporting import ProgressMeter
 from worker.engine.schedules import LearningRate, set_learning_rate
 from worker.engine.session import Session
 from worker.engine.stop import Stopped
-from worker.engine.stopping import StopRules
+from worker.engine.stop_rules import StopRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +57,11 @@ def minimise(spec: JobSpec, session: Session) -> None:
         EngineError: it cannot go on, for a reason with a name.
     """
     run = _build(spec)
+    checkpoints = Checkpoints(session, spec)
     if session.resume:
-        _restore(run, session)
+        _restore(run, session, checkpoints)
     else:
         _begin(run)
-    checkpoints = Checkpoints(session, spec)
     session.reporter.send(
         Started(
             device="cpu",
@@ -121,7 +121,8 @@ def _take_steps(run: Run, session: Session, checkpoints: Checkpoints) -> None:
         run.trail.add(place)
         clock, before = time.monotonic(), clock
         run.trail.seconds += clock - before
-        run.rules.consider({"value": place.value}, out_of_time=run.rules.is_out_of_time(run.trail.seconds))
+        if place.step < steps:  # else there is nothing left to stop
+            run.rules.consider({"value": place.value}, out_of_time=run.rules.is_out_of_time(run.trail.seconds))
         if meter.due(step=place.step, samples=1) or run.rules.reason is not None:
             meter.send(step=place.step, epoch=1)
             session.reporter.send(_progress(run, place))
@@ -202,8 +203,9 @@ def _save(run: Run, checkpoints: Checkpoints) -> None:
     checkpoints.write(step=run.trail.step, epochs_ended=0, contents=contents)
 
 
-def _restore(run: Run, session: Session) -> None:
+def _restore(run: Run, session: Session, checkpoints: Checkpoints) -> None:
     path, contents = first_usable(session, run.spec)
+    checkpoints.resumed_from(path)
     try:
         for name, part in run.kept.items():
             part.load_state_dict(contents[name])

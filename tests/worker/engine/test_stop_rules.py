@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from lowland.spec.job import Stop
-from worker.engine.stopping import StopRules
+from worker.engine.stop_rules import StopRules
 
 
 def _ended_after(rules: StopRules, series: str, values: Sequence[float]) -> int | None:
