@@ -148,9 +148,29 @@ def _metric_of_the_task(spec: JobSpec) -> None:
         )
 
 
+def _nothing_of_data_for_a_function(spec: JobSpec) -> None:
+    """What is about data, models or a GPU's arithmetic says nothing of a function."""
+    if spec.function is None:
+        return
+    unused: list[tuple[str, object, object]] = [
+        ("ema", spec.ema, None),
+        ("accumulate", spec.accumulate, 1),
+        ("compile", spec.compile, False),
+        ("epochs", spec.epochs, 1),
+    ]
+    for field, value, only in unused:
+        if value != only:
+            raise Conflict(field, f"{field} is {shown(value)}, which a function has no use for; leave it out")
+    if spec.precision in {"bf16", "fp16"}:
+        raise Conflict(
+            "precision", f"precision is {shown(spec.precision)}, and a function is computed in fp64; leave it out"
+        )
+
+
 CHECKS: Final[Sequence[Callable[[JobSpec], None]]] = [
     _one_task,
     _function_and_start,
+    _nothing_of_data_for_a_function,
     _warm_up_within_the_run,
     _momentum_to_perturb_along,
     _classes_to_be_rare,

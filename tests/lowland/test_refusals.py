@@ -17,6 +17,9 @@ POINT: dict[str, Any] = {"function": "x**2", "start": [1.0]}
 TOGETHER: list[tuple[dict[str, Any], str, str]] = [
     ({"function": "rosenbrock", "start": [1.0]}, "start", 'start has 1 number and function is "rosenbrock"'),
     ({"function": "x0 + x1", "start": [1.0]}, "start", "which is of 2 variables"),
+    ({**POINT, "ema": {"decay": 0.5}}, "ema", "which a function has no use for; leave it out"),
+    ({**POINT, "epochs": 3}, "epochs", "epochs is 3, which a function has no use for"),
+    ({**POINT, "precision": "bf16"}, "precision", "a function is computed in fp64"),
     ({**LINEAR, "sam": "imbsam"}, "sam.variant", "which needs classes, and the task is regression"),
     ({**POINT, "sam": "imbsam"}, "sam.variant", "which needs classes, and the task is function"),
     ({**LINEAR, "label_smoothing": 0.1}, "label_smoothing", "the task is regression, which has no labels"),

@@ -14,7 +14,10 @@ from worker.engine import preload
 
 def main() -> int:
     """Parse the command line, put the descriptors in place, train."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if options.out.exists() and not options.out.is_dir():
+        parser.error(f"--out is {options.out}, which is a file; give a folder")
     reports = _report_descriptor(options.report_fd)
     # Only now anything heavy is imported: what it may print no longer gets among the reports.
     preload()

@@ -103,14 +103,14 @@ def first_usable(session: Session, spec: JobSpec) -> tuple[Path, Mapping[str, An
     """Read the session's checkpoints, the latest first, until one is whole; what was passed over is reported.
 
     Raises:
-        CheckpointUnreadable: a file is not there, or the disk does not give it.
-        CheckpointUnusable: all of them are damaged, or one is of another format or of another job.
+        CheckpointUnreadable: the last file is not there, or the disk does not give it.
+        CheckpointUnusable: the last is damaged, or one is of another format or of another job.
     """
     *earlier, last = session.resume
     for path in earlier:
         try:
             return path, read_checkpoint(path, spec)
-        except CheckpointDamaged as error:
+        except (CheckpointDamaged, CheckpointUnreadable) as error:
             session.reporter.send(Noticed(type="checkpoint-damaged", detail=f"{error}; the one before is used"))
     return last, read_checkpoint(last, spec)
 

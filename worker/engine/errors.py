@@ -19,6 +19,7 @@ EngineError
   ├ LossNotFinite           the loss or a gradient became NaN or infinite
   ├ DeviceUnavailable       the machine lacks the device the spec asks for (not permanent)
   ├ OutOfMemory             the device's memory did not do (not permanent)
+  ├ BatchTooSmall           a BatchNorm was given a single value of each channel
   ├ RankLost                a data-parallel process died without a word (not permanent)
   └ RankFailed              another data-parallel process gave up: its error
 
@@ -238,8 +239,23 @@ class RankFailed(EngineError):
         super().__init__(report.detail)
 
 
+class BatchTooSmall(EngineError):
+    """A BatchNorm was given a single value of each channel to make a mean and a deviation of."""
+
+    type = "batch-too-small"
+    title = "The batch is too small for the model"
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(
+            f"{_one_line(cause)}. Raise batch_size (or sam.shard_size, where that splits it), lower "
+            "resources.world_size, or set model.resize, which leaves more than a pixel."
+        )
+
+
 def broken(error: BaseException) -> Broken:
     """Say in a report why the engine gives up."""
+    if _is_of_a_single_value(error):
+        error = BatchTooSmall(error)
     if isinstance(error, RankFailed):
         return error.report
     if _is_out_of_memory(error):
@@ -262,6 +278,10 @@ def has_name(error: BaseException) -> bool:
 def _is_out_of_memory(error: BaseException) -> bool:
     """It comes in three forms; the CPU's has no class of its own."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _is_of_a_single_value(error: BaseException) -> bool:
+    return isinstance(error, ValueError) and "Expected more than 1 value per channel" in str(error)
 
 
 def _one_line(error: BaseException) -> str:

@@ -65,7 +65,8 @@ def run_spec(read: Callable[[], JobSpec], order: Order) -> int:
     except Stopped:
         return EXIT_STOPPED
     except Exception as error:  # noqa: BLE001  the edge
-        traceback.print_exc(file=sys.stderr)
+        if not isinstance(error, SpecUnusable):  # which is nobody's mistake here, and says all there is to say
+            traceback.print_exc(file=sys.stderr)
         # Where nobody reads the reports any more, the exit status is all that is left to say.
         with contextlib.suppress(OSError):
             reporter.send(broken(error))

@@ -50,3 +50,14 @@ def test_every_error_has_a_stable_word_and_a_title(error: type[EngineError]) -> 
     assert error.type == error.type.lower().replace(" ", "-")
     assert error.title
     assert len({other.type for other in EngineError.__subclasses__()}) == len(EngineError.__subclasses__())
+
+
+def test_a_batch_that_a_batch_norm_can_make_nothing_of_is_told_as_such() -> None:
+    layer = torch.nn.BatchNorm2d(3)
+    with pytest.raises(ValueError, match="more than 1 value") as caught:
+        layer(torch.zeros(1, 3, 1, 1))
+
+    report = broken(caught.value)
+
+    assert (report.type, report.permanent) == ("batch-too-small", True)
+    assert "Raise batch_size" in report.detail

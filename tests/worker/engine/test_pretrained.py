@@ -171,7 +171,7 @@ def test_weights_that_cannot_be_had_say_where_they_were_looked_for(tmp_path: Pat
     down = tmp_path / "down"
 
     with pytest.raises(WeightsUnavailable) as refused:
-        read_weights((tmp_path / file).as_uri(), EngineSettings(download_dir=down))
+        read_weights((tmp_path / file).as_uri(), EngineSettings(data_dir=None, download_dir=down))
 
     message = str(refused.value)
     assert message.startswith(

@@ -229,3 +229,21 @@ def test_a_link_out_of_the_data_folder_is_not_followed(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetUnavailable, match="it leads out of"):
         _load(data)
+
+
+def test_a_broken_number_is_named_and_does_not_make_its_column_text(tmp_path: Path) -> None:
+    values = [str(number / 7) for number in range(40)]
+    values[7] = "oops"
+    _csv(tmp_path, "a,y\n" + "".join(f"{value},{number % 2}\n" for number, value in enumerate(values)))
+
+    with pytest.raises(
+        DatasetBroken, match='row 8 of column "a" is "oops", and almost all others are numbers; mend it'
+    ):
+        _load(tmp_path)
+
+
+def test_values_that_float32_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    _csv(tmp_path, "a,y\n" + "".join(f"{number},{1e9 + number}\n" for number in range(40)))
+
+    with pytest.raises(DatasetBroken, match=r'column "y" has values about 1e[+]09 that differ by about 11[.]5'):
+        _load(tmp_path, task="regression")

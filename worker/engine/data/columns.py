@@ -17,6 +17,11 @@ from lowland.spec.show import shown
 
 #: Different strings that a feature column may have: each becomes a feature, and most that have more are names or texts.
 MOST_CATEGORIES: Final = 100
+#: The fraction of a column's rows, at most, that are taken for mistakes among numbers.
+MOST_BROKEN: Final = 0.1
+#: What float32 rounds off, relative to a number; and as a fraction of a column's spread, at most.
+_ROUNDED: Final = 2.0**-24
+MOST_ROUNDED: Final = 0.001
 #: Classes that a target may have.
 MOST_CLASSES: Final = 1000
 
@@ -34,6 +39,7 @@ def features_of(name: str, column: pa.ChunkedArray) -> Sequence[np.ndarray]:
     if not _is_text(column.type):
         return [_numbers(name, column, or_else="; name it in dataset.ignore")]
     texts = _complete_texts(name, column)
+    _refuse_broken_numbers(name, texts)
     categories, numbers = np.unique(texts, return_inverse=True)
     if len(categories) > MOST_CATEGORIES:
         raise ColumnUnusable(
@@ -98,6 +104,11 @@ def _numbers(name: str, column: pa.ChunkedArray, *, or_else: str) -> np.ndarray:
     if len(wrong := np.flatnonzero(~np.isfinite(numbers))):
         row = int(wrong[0])
         raise ColumnUnusable(f"row {row + 1} of column {shown(name)} is {exact[row]:g}; give a finite float32 number")
+    if np.abs(exact).max() * _ROUNDED > MOST_ROUNDED * exact.std() > 0:
+        raise ColumnUnusable(
+            f"column {shown(name)} has values about {exact.mean():g} that differ by about {exact.std():g}, which "
+            "float32 cannot tell apart; take an offset off"
+        )
     return numbers
 
 
@@ -106,6 +117,25 @@ def _complete_texts(name: str, column: pa.ChunkedArray) -> np.ndarray:
     texts = column.cast(pa.large_string()).fill_null("").to_numpy(zero_copy_only=False)
     _refuse(name, texts == "")
     return texts
+
+
+def _refuse_broken_numbers(name: str, texts: np.ndarray) -> None:
+    """A column that is text for the sake of a few rows is one of numbers, of which these are broken."""
+    wrong = [row for row, text in enumerate(texts.tolist()) if not _is_number(text)]
+    if 0 < len(wrong) <= len(texts) * MOST_BROKEN:
+        row = wrong[0]
+        raise ColumnUnusable(
+            f"row {row + 1} of column {shown(name)} is {shown(texts[row])}, and almost all others are numbers; "
+            "mend it, or name the column in dataset.ignore"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_missing(name: str, column: pa.ChunkedArray) -> None:

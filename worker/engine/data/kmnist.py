@@ -4,7 +4,7 @@ from typing import Final
 
 from torchvision.datasets import KMNIST
 
-from worker.engine.data.idx import idx_files
+from worker.engine.data.idx import idx_files, idx_sha256
 from worker.engine.data.torchvision_files import TorchvisionFiles
 
-FILES: Final = TorchvisionFiles(name="kmnist", reader=KMNIST, files=idx_files("KMNIST"))
+FILES: Final = TorchvisionFiles(name="kmnist", reader=KMNIST, files=idx_files("KMNIST"), sha256=idx_sha256("KMNIST"))

@@ -7,8 +7,8 @@ They are decoded once, and then opened from where they are kept decoded (`cache.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 
 from lowland.spec.datasets import DatasetSpec
 from worker.engine.data.cache import Decoded, DecodedPart, PartName, opened
+from worker.engine.data.checksums import checksums
 from worker.engine.data.dataset import Dataset
 from worker.engine.errors import DatasetBroken, DatasetUnavailable
 from worker.engine.network import network_timeout
@@ -54,6 +55,8 @@ class TorchvisionFiles:
     """Where its unpacked files lie under a data folder."""
     classes: tuple[str, ...] | None = None
     """Names of the classes; None are torchvision's."""
+    sha256: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Checksums of files that torchvision's class reads without looking at them."""
 
     def load(self, spec: DatasetSpec, settings: EngineSettings) -> Dataset:
         """Read it from the first folder that has it.
@@ -89,6 +92,10 @@ class TorchvisionFiles:
         )
 
     def _decode(self, folder: Path) -> Decoded:
+        found = checksums({name: folder / name for name in self.sha256})
+        if wrong := next((name for name in found if found[name] != self.sha256[name]), None):
+            problem = f"{wrong} is not the published file: its SHA-256 is {found[wrong]}, not {self.sha256[wrong]}"
+            raise DatasetBroken(self.name, folder=folder, problem=problem)
         try:
             train, test = (self.reader(str(folder), train, download=False) for train in (True, False))
         # torchvision checks with assertions and lets struct and pickle errors through: whatever it raises, the

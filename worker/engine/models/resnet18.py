@@ -10,7 +10,7 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from worker.engine.models.layers import convolution
+from worker.engine.models.layers import convolution, thinned_out
 from worker.engine.models.shape import ImageShape
 
 #: How the names of the stem's tensors begin.
@@ -65,11 +65,12 @@ class _Block(nn.Module):
             convolution(inputs, outputs, stride=stride), nn.ReLU(), convolution(outputs, outputs)
         )
         changes = inputs != outputs or stride != 1
-        self.shortcut = convolution(inputs, outputs, stride=stride, size=1) if changes else nn.Identity()
+        self.stride = stride
+        self.shortcut = convolution(inputs, outputs, size=1) if changes else nn.Identity()
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.convolutions(x) + self.shortcut(x))
+        return self.relu(self.convolutions(x) + self.shortcut(thinned_out(x, self.stride)))
 
 
 class _Head(nn.Module):

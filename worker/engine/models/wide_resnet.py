@@ -9,6 +9,7 @@ Deep Residual Networks", ECCV 2016). Images too small for two halvings are halve
 
 from torch import Tensor, nn
 
+from worker.engine.models.layers import thinned_out
 from worker.engine.models.shape import ImageShape
 
 
@@ -39,11 +40,12 @@ class _Block(nn.Module):
             _convolution(outputs, outputs),
         )
         changes = inputs != outputs or stride != 1
-        self.shortcut = _convolution(inputs, outputs, stride=stride, size=1) if changes else None
+        self.stride = stride
+        self.shortcut = _convolution(inputs, outputs, size=1) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
         activated = self.activation(x)
-        kept = x if self.shortcut is None else self.shortcut(activated)
+        kept = x if self.shortcut is None else self.shortcut(thinned_out(activated, self.stride))
         return kept + self.convolutions(activated)
 
 
