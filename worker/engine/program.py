@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import traceback
@@ -85,7 +86,7 @@ def _run(spec: JobSpec, order: Order, reporter: Reporter, stop: StopFlag) -> Non
             together(
                 spec.resources.world_size,
                 partial(_as_rank, spec, order, reporter, stop, Path(folder) / "store"),
-                give_up=partial(_give_up, reporter),
+                give_up=partial(_give_up, reporter, Path(folder)),
             )
 
 
@@ -115,8 +116,9 @@ def _in_session(spec: JobSpec, order: Order, reporter: Reporter, stop: StopFlag,
         task(spec, session)
 
 
-def _give_up(reporter: Reporter, failure: Broken) -> NoReturn:
-    """End this process from a thread, while its main thread waits for a rank that is gone."""
+def _give_up(reporter: Reporter, folder: Path, failure: Broken) -> NoReturn:
+    """End this process from a thread, while its main thread waits for a rank that is gone, and leave nothing."""
+    shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         reporter.send(failure)
     os._exit(1)

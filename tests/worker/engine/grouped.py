@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
@@ -135,5 +136,7 @@ class _ReportsFile(BytesIO):
 def _run(spec: str, out: Path, reports: Path, resume: Sequence[Path], stop_at: When) -> None:
     os.setsid()
     os.environ["LOWLAND_THREADS"] = "1"
+    # What an engine that is killed leaves in the temporary folder lies with the test's own files.
+    tempfile.tempdir = str(out)
     file = _ReportsFile(reports, stop_at)
     os._exit(worker.engine.run(JobSpec.parse(json.loads(spec)), out=out, reports=file, resume=resume))
