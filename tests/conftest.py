@@ -17,8 +17,16 @@ from tests.waiting import until
 
 for name in [name for name in os.environ if name.startswith("LOWLAND_") and name != "LOWLAND_DATA_DIR"]:
     del os.environ[name]
-# what the tests say about devices holds on a machine with GPUs too
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--gpu", action="store_true", help="let the tests see the GPUs: for the test_on_a_gpu.py files")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # what the other tests say about devices holds on a machine with GPUs too
+    if not config.getoption("--gpu"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ Recipe = Mapping[str, Any]
 _RESNET9_SGD: Final[Recipe] = {
     "model": {"name": "resnet9", "width": 16},
     "optimizer": {"name": "sgd", "lr": 0.2},
+    "schedule": {"name": "linear"},
     "label_smoothing": 0.1,
 }
 
@@ -22,15 +23,10 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         "batch_size": 64,
         "epochs": 20,
     },
-    "mnist": {**_RESNET9_SGD, "dataset": {"augment": "shift"}, "epochs": 6},
-    "kmnist": {**_RESNET9_SGD, "dataset": {"augment": "shift"}, "epochs": 8},
-    "fashion-mnist": {**_RESNET9_SGD, "dataset": {"augment": "crop-flip"}, "epochs": 12},
-    "cifar10": {
-        **_RESNET9_SGD,
-        "dataset": {"augment": "cutout"},
-        "model": {"name": "resnet9", "width": 24},
-        "epochs": 24,
-    },
+    "mnist": {**_RESNET9_SGD, "dataset": {"augment": "shift"}, "epochs": 4},
+    "kmnist": {**_RESNET9_SGD, "dataset": {"augment": "shift"}, "epochs": 5},
+    "fashion-mnist": {**_RESNET9_SGD, "dataset": {"augment": "flip"}, "epochs": 8},
+    "cifar10": {**_RESNET9_SGD, "dataset": {"augment": "crop-flip"}, "epochs": 12},
     "cifar100": {
         **_RESNET9_SGD,
         "dataset": {"augment": "cutout"},

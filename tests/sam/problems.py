@@ -107,7 +107,7 @@ class Value:
 
     def losses(self, part: Tensor | None = None) -> Tensor:
         losses = self.value().expand(4)
-        return losses if part is None else losses[part]
+        return losses if part is None else losses[part.to(losses.device)]
 
 
 def batch(model: Callable[[Tensor], Tensor], seed: int = 0, n: int = 16) -> Samples:
