@@ -1,9 +1,6 @@
 """What only a GPU can show: no step waits for the device, and bad gradients are told of later; `pytest --gpu`."""
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -11,21 +8,11 @@ import torch
 from torch import Tensor, nn
 
 import sam
+from tests.gpu import waiting_is_an_error
 from tests.sam.problems import FORWARDS, PASSES, Value, batch, build, copies, net, same_bits, smooth_net
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 every_variant = pytest.mark.parametrize("name", list(sam.VARIANTS))
-
-
-@contextmanager
-def waiting_is_an_error() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that the mode is a prototype
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,9 @@ class TrainingBatches:
     def epoch(self, epoch: int, *, skip: int, forward: Forward, optimizer: SamOptimizer) -> Iterator[Step]:
         """The steps of one epoch (from 0), without the first `skip`, to be taken one after the other."""
         order = torch.randperm(len(self._parts.training), generator=generator_for(self._seed, "order", epoch))
+        if self._parts.device.type == "cuda":
+            # From other memory no step could bring its indices there without waiting for the steps before.
+            order = order.pin_memory()
         first = epoch * len(self)
         for position, index in enumerate(_split(order, self._batch_size * self._accumulate)):
             if position >= skip:
@@ -262,7 +265,7 @@ class TrainingBatches:
             parts.normalise(inputs),
             targets,
             self._labels(mine),
-            clean_targets=None if parts.clean_targets is None else parts.clean_targets[mine.to(parts.device)],
+            clean_targets=None if parts.clean_targets is None else _chosen(parts.clean_targets, mine),
             weight=weight,
             is_counted=is_counted,
             is_last=is_last,
@@ -272,12 +275,16 @@ class TrainingBatches:
     def _at(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Raw inputs and targets, on the training device, wherever the dataset lies."""
         training, device = self._parts.training, self._parts.device
-        inputs = training.inputs(index.to(training.source.device))
-        return inputs.to(device, non_blocking=True), training.targets[index.to(training.targets.device)]
+        inputs = training.inputs(index.to(training.source.device, non_blocking=True))
+        return inputs.to(device, non_blocking=True), _chosen(training.targets, index)
 
     def _labels(self, index: Tensor) -> Tensor | None:
         labels = self._parts.host_labels
         return None if labels is None else labels[index]
+
+
+def _chosen(values: Tensor, index: Tensor) -> Tensor:
+    return values[index.to(values.device, non_blocking=True)]
 
 
 def _pieces(samples: int, size: int) -> int:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import torch
 import sam
 from lowland.spec.job import JobSpec
 from lowland.spec.reports import EXIT_STOPPED, Advanced, Broken, EpochEnded, Report, Started
-from tests.worker.engine.running import UNEVEN, Outcome, parsed, run, tiny
+from tests.gpu import waiting_is_an_error
+from tests.worker.engine.running import UNEVEN, Outcome, parsed, run, session_in, tiny
+from worker.engine.batches import Step
+from worker.engine.building import build_run
+from worker.engine.state import EpochSums
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 every_variant = pytest.mark.parametrize("variant", list(sam.VARIANTS))
@@ -63,6 +68,23 @@ def test_stopped_and_gone_on_with_the_weights_are_the_same_bits(variant: str, tm
 
     assert resumed.one(Started).resumed_step == stopped.last_checkpoint.step > 0
     assert resumed.weights_sha256 == never_stopped.weights_sha256
+
+
+@pytest.mark.parametrize("augment", ["shift", "cutout"])
+def test_no_step_waits_for_the_gpu(augment: str, tmp_path: Path) -> None:
+    spec = tiny(**{**IMAGES, "dataset": {**UNEVEN, "augment": augment, "label_noise": 0.1}}, sam="sam")
+    training = build_run(spec, replace(session_in(tmp_path), device=torch.device("cuda", 0)))
+    sums = EpochSums(training.forward.task, training.device)
+
+    def take(step: Step, number: int) -> None:
+        sums.count(step, number=number, loss=training.optimizer.step_on(step.for_optimizer()), seconds=1.0)
+
+    steps = enumerate(training.batches.epoch(0, skip=0, forward=training.forward, optimizer=training.optimizer))
+    number, first = next(steps)
+    take(first, number)
+    with waiting_is_an_error():
+        for number, step in steps:
+            take(step, number)
 
 
 def test_images_that_do_not_fit_there_stream_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
