@@ -28,6 +28,7 @@ class Sheet:
 
 SHEETS: Final[Mapping[str, Sheet]] = {
     "kmnist": Sheet(title="KMNIST", example="kmnist-sam", seed_accuracy=0.98),
+    "kmnist-quick": Sheet(title="KMNIST, a narrow network", example="kmnist-quick-sam", seed_accuracy=0.98),
     "fashion-mnist": Sheet(title="FashionMNIST", example="fashion-mnist-sam", seed_accuracy=0.93),
     "cifar10": Sheet(title="CIFAR-10", example="cifar10-sam", seed_accuracy=0.84),
     "imbalanced-cifar10": Sheet(

@@ -8,7 +8,7 @@ again from it.
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self, cast
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from lowland.errors import SpecInvalid
 from lowland.spec.base import LABEL, LARGEST, URL, Conflict, SpecModel
@@ -62,10 +62,18 @@ class Stop(SpecModel):
         return self
 
 
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"they are {', '.join(names)}; give each once")
+    return names
+
+
 class Evaluate(SpecModel):
     """Measure the final weights on corrupted and incomplete test images too (after Hendrycks and Dietterich, 2019)."""
 
-    corruptions: list[Literal["gaussian_noise", "blur", "occlusion", "shift"]] = Field(min_length=1)
+    corruptions: Annotated[
+        list[Literal["gaussian_noise", "blur", "occlusion", "shift"]], Field(min_length=1), AfterValidator(_each_once)
+    ]
     """Which corruptions."""
     severity: int = Field(default=3, ge=1, le=5)
     """How strong, 1 to 5."""

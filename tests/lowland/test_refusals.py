@@ -53,6 +53,7 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({**POINT, "stop": {"metric": "train_loss", "target": 0.0}}, "stop.metric", 'give "value"'),
     ({**DIGITS, "schedule": {"name": "step", "milestones": [0.5, 0.25]}}, "schedule.milestones", "in ascending order"),
+    ({**DIGITS, "evaluate": {"corruptions": ["blur", "blur"]}}, "evaluate.corruptions", "give each once"),
     (
         {**DIGITS, "sam": "msam", "optimizer": "rmsprop"},
         "optimizer.momentum",

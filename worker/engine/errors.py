@@ -6,6 +6,7 @@ EngineError
   ├ DatasetUnavailable      the files are neither on disk nor to be had from the network
   │   └ OwnDatasetUnavailable   people's own files are not under LOWLAND_DATA_DIR
   ├ DatasetBroken           the files are there and do not hold what they should
+  ├ ColumnUnknown           the table has no column of the name that the spec gives
   ├ ModelUnsuited           the model cannot take the dataset's images (models/torchvision_models.py)
   ├ WeightsUnavailable      published weights are neither on disk nor to be had (models/weight_files.py)
   ├ WeightsBroken           the file of published weights does not hold what it should (models/weight_files.py)
@@ -34,6 +35,7 @@ from typing import ClassVar, Final
 import torch
 
 from lowland.spec.reports import Broken
+from lowland.spec.show import cut, nearest, shown
 
 #: What an error is called that has no name of its own.
 UNNAMED: Final = "engine-error"
@@ -100,13 +102,28 @@ class DatasetBroken(EngineError):
     """The dataset's files are there and do not hold what they should."""
 
     type = "dataset-broken"
-    title = "The dataset's files are damaged"
+    title = "The dataset's files cannot be used"
 
     def __init__(self, dataset: str, *, folder: Path, problem: str | BaseException) -> None:
         self.dataset = dataset
         self.folder = folder
         what = problem if isinstance(problem, str) else _one_line(problem)
         super().__init__(f"{dataset} in {folder} cannot be read: {what}. Mend or replace the files.")
+
+
+class ColumnUnknown(EngineError):
+    """The table has no column of the name that the spec gives."""
+
+    type = "column-unknown"
+    title = "The table has no such column"
+
+    def __init__(self, path: Path, *, field: str, name: str, known: list[str]) -> None:
+        self.path = path
+        self.field = field
+        hint = f" (did you mean {shown(near)}?)" if (near := nearest(name, known)) else ""
+        super().__init__(
+            f"dataset.{field} names {shown(name)}{hint}; the columns of {path.name} are {cut(', '.join(known))}"
+        )
 
 
 class DatasetTooSmall(EngineError):

@@ -13,7 +13,7 @@ import torch
 
 from lowland.spec.datasets import Table
 from worker.engine.data import DATASETS, Dataset
-from worker.engine.errors import DatasetBroken, DatasetUnavailable
+from worker.engine.errors import ColumnUnknown, DatasetBroken, DatasetUnavailable
 from worker.engine.settings import EngineSettings
 
 
@@ -138,8 +138,6 @@ def test_a_column_of_whole_numbers_may_go_on_with_fractions(tmp_path: Path) -> N
         ("y\na\nb\n", "it has no column left to learn from beside the target"),
         ("x,x,y\n1,1,a\n2,2,b\n", 'two columns are called "x"'),
         ("x,y\n1,a\n", "it has 1 data rows; give at least 2"),
-        ("x,Y\n1,a\n2,b\n", 'dataset.target names "y"; its columns are x, Y'),
-        ("x,yy\n1,a\n2,b\n", 'dataset.target names "y" (did you mean "yy"?); its columns are x, yy'),
         ("x,y\n1,a\n2\n", "ArrowInvalid: CSV parse error"),
         ("", "ArrowInvalid: Empty CSV file"),
     ],
@@ -194,11 +192,23 @@ def test_a_column_has_at_most_100_different_strings(tmp_path: Path, count: int, 
             _load(tmp_path)
 
 
-def test_a_name_to_ignore_that_is_no_column_is_refused(tmp_path: Path) -> None:
-    _csv(tmp_path, "x,y\n1,a\n2,b\n")
+@pytest.mark.parametrize(
+    ("columns", "fields", "said"),
+    [
+        ("x,Y", {}, 'dataset.target names "y"; the columns of t.csv are x, Y'),
+        ("x,yy", {}, 'dataset.target names "y" (did you mean "yy"?); the columns of t.csv are x, yy'),
+        ("x,y", {"ignore": ["z"]}, 'dataset.ignore names "z"; the columns of t.csv are x, y'),
+    ],
+)
+def test_a_name_that_is_no_column_is_the_spec_s_mistake(
+    tmp_path: Path, columns: str, fields: dict[str, Any], said: str
+) -> None:
+    _csv(tmp_path, f"{columns}\n1,a\n2,b\n")
 
-    with pytest.raises(DatasetBroken, match=r'dataset\.ignore names "z"; its columns are x, y'):
-        _load(tmp_path, ignore=["z"])
+    with pytest.raises(ColumnUnknown) as caught:
+        _load(tmp_path, **fields)
+
+    assert str(caught.value) == said
 
 
 @pytest.mark.parametrize("name", ["t.txt", "t"])

@@ -15,13 +15,13 @@ import pyarrow.parquet
 import torch
 
 from lowland.spec.datasets import Table
-from lowland.spec.show import cut, nearest, shown
+from lowland.spec.show import shown
 from worker.engine.data.checksums import checksums
 from worker.engine.data.columns import ColumnUnusable, classes_of, features_of, values_of
 from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.data.own_files import own_path
 from worker.engine.data.splits import with_test_part
-from worker.engine.errors import DatasetBroken
+from worker.engine.errors import ColumnUnknown, DatasetBroken
 from worker.engine.settings import EngineSettings
 
 #: pyarrow's limit for the size of a piece.
@@ -34,10 +34,11 @@ def load(spec: Table, settings: EngineSettings) -> Dataset:
     Raises:
         OwnDatasetUnavailable: the path names nothing under LOWLAND_DATA_DIR.
         DatasetBroken: the file is no table, or a column cannot be used.
+        ColumnUnknown: it has no column of a name that the spec gives.
     """
     path = own_path(spec.name, spec.path, settings)
     try:
-        everything, classes = _samples(spec, _rows(path))
+        everything, classes = _samples(spec, path, _rows(path))
     except (ColumnUnusable, pa.ArrowException, OSError, UnicodeDecodeError) as error:
         problem = str(error) if isinstance(error, ColumnUnusable) else error
         raise DatasetBroken(spec.name, folder=path, problem=problem) from error
@@ -68,9 +69,10 @@ def _parquet(path: Path) -> pa.Table:
     return pyarrow.parquet.read_table(path, use_threads=False)
 
 
-def _samples(spec: Table, table: pa.Table) -> tuple[Samples, tuple[str, ...] | None]:
+def _samples(spec: Table, path: Path, table: pa.Table) -> tuple[Samples, tuple[str, ...] | None]:
     for field, name in (("target", spec.target), *(("ignore", name) for name in spec.ignore)):
-        _refuse_unknown(field, name, table.column_names)
+        if name not in table.column_names:
+            raise ColumnUnknown(path, field=field, name=name, known=table.column_names)
     names = [name for name in table.column_names if name not in {spec.target, *spec.ignore}]
     if not names:
         raise ColumnUnusable("it has no column left to learn from beside the target")
@@ -82,9 +84,3 @@ def _samples(spec: Table, table: pa.Table) -> tuple[Samples, tuple[str, ...] | N
         targets, classes = classes_of(spec.target, target)
     features = np.stack(columns, axis=1)
     return Samples(source=torch.from_numpy(features), targets=torch.from_numpy(targets)), classes
-
-
-def _refuse_unknown(field: str, name: str, known: list[str]) -> None:
-    if name not in known:
-        hint = f" (did you mean {shown(near)}?)" if (near := nearest(name, known)) else ""
-        raise ColumnUnusable(f"dataset.{field} names {shown(name)}{hint}; its columns are {cut(', '.join(known))}")
