@@ -8,11 +8,9 @@ from fastapi import Depends, Path, Request
 from api.bodies import read_json
 from api.errors import ParametersInvalid
 from api.settings import ApiSettings
-from ledger import AsyncLedger, JobNotFound, reads
+from ledger import AsyncLedger, JobNotFound, WeightsMissing, reads
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import JobSpec
-from lowland.spec.models import WEIGHTS_FILES
-from lowland.spec.show import shown
 
 #: How our ids look; anything else names no job. Nothing else may become part of a key in Redis.
 ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -53,16 +51,12 @@ async def _spec(request: Request, settings: SettingsDep) -> JobSpec:
 async def _startable_spec(spec: Annotated[JobSpec, Depends(_spec)], ledger: LedgerDep) -> JobSpec:
     """The spec of a body, whose weights to start from are there if it names any."""
     origin = spec.model.init_from
-    if origin is None:
-        return spec
-    try:
-        stored = await ledger.run(reads.get_artifact(origin.job, WEIGHTS_FILES[origin.artifact]))
-        problem = None if stored else "which has no weights"
-    except JobNotFound:
-        problem = "which is not known"
-    if problem:
-        detail = f"model.init_from.job is {shown(origin.job)}, {problem}; give a job that has succeeded"
-        raise SpecInvalid([FieldError(field="model.init_from.job", value=origin.job, detail=detail)])
+    if origin is not None:
+        try:
+            await ledger.run(reads.get_weights(origin))
+        except WeightsMissing as error:
+            refused = FieldError(field="model.init_from.job", value=origin.job, detail=str(error))
+            raise SpecInvalid([refused]) from error
     return spec
 
 

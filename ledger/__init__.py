@@ -12,6 +12,7 @@ from ledger.errors import (
     LedgerUnavailable,
     LedgerUnusable,
     NotEnrolled,
+    WeightsMissing,
 )
 from ledger.keys import Keys
 from ledger.settings import LedgerSettings
@@ -35,6 +36,7 @@ __all__ = [
     "LedgerUnusable",
     "NotEnrolled",
     "Presence",
+    "WeightsMissing",
     "reads",
     "transitions",
 ]

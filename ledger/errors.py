@@ -2,6 +2,7 @@
 
 LedgerError
   ├ JobNotFound         no job has this id
+  ├ WeightsMissing      the job whose weights another is to start from has none
   ├ EventRefused        the job's state does not allow what was asked
   ├ LeaseLost           the fencing token is not the current one: the job belongs to somebody else
   ├ NotEnrolled         the ledger does not know the worker
@@ -11,6 +12,7 @@ LedgerError
 """
 
 from lowland.errors import LowlandError
+from lowland.spec.show import shown
 from lowland.spec.states import TRANSITIONS, Event, Status
 
 
@@ -24,6 +26,14 @@ class JobNotFound(LedgerError):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"there is no job {job_id}")
+
+
+class WeightsMissing(LedgerError):
+    """The job whose weights another is to start from is not known, or has none."""
+
+    def __init__(self, job_id: str, problem: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"model.init_from.job is {shown(job_id)}, {problem}; give a job that has succeeded")
 
 
 class EventRefused(LedgerError):

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from ledger.calls import Answer, Call
 from ledger.documents import StoredArtifact, find_artifact, shown_fields, shown_job
-from ledger.errors import JobNotFound
+from ledger.errors import JobNotFound, WeightsMissing
 from ledger.keys import DEVICE_CLASSES, SCHEMA, bell_queue, check_schema
 from lowland.spec import Status
+from lowland.spec.models import WEIGHTS_FILES, InitFrom
 from lowland.spec.resource import Job, JobPage
 
 
@@ -56,6 +57,24 @@ def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
         return find_artifact(shown_fields(answer[1]), name)
 
     return Call("get", (job_id,), read)
+
+
+def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
+    """Where the weights lie that a job is to start from.
+
+    Raises:
+        WeightsMissing: no job has this id, or it has no weights.
+    """
+
+    def read(answer: Answer) -> StoredArtifact:
+        if answer[0] == "no_such_job":
+            raise WeightsMissing(origin.job, "which is not known")
+        stored = find_artifact(shown_fields(answer[1]), WEIGHTS_FILES[origin.artifact])
+        if stored is None:
+            raise WeightsMissing(origin.job, "which has no weights")
+        return stored
+
+    return Call("get", (origin.job,), read)
 
 
 def list_jobs(*, limit: int, cursor: str | None = None, status: Status | None = None) -> Call[JobPage]:

@@ -12,14 +12,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, TypeVar
 
-from ledger import Failure, Keys, Lease, LeaseLost, Ledger, LedgerUnavailable, transitions
+from ledger import Failure, Keys, Lease, LeaseLost, Ledger, LedgerUnavailable, WeightsMissing, transitions
 from ledger.calls import Call
 from ledger.store import run_folder
 from lowland.spec import Status
 from worker.devices import device_classes, devices, engine_environment
 from worker.endings import Ending, ending
 from worker.engines import Engine, Start, Work, engine_command, fork_engine, program_engine
-from worker.origins import WeightsMissing, weights_of_origin
+from worker.origins import weights_of_origin
 from worker.outbox import FIRST_PAUSE_S, LONGEST_PAUSE_S, Outbox
 from worker.recording import Recorder
 from worker.settings import WorkerSettings

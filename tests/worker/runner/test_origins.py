@@ -47,7 +47,7 @@ def test_without_them_the_job_fails_for_good_and_says_why(
     assert job.error is not None
     assert (job.error.type, job.error.detail) == (
         "weights-missing",
-        f"model.init_from.job is {origin}, {problem}; give a job that has succeeded",
+        f'model.init_from.job is "{origin}", {problem}; give a job that has succeeded',
     )
 
 
@@ -57,7 +57,7 @@ def test_a_job_that_is_not_known_is_named(play: Play, ledger: Ledger) -> None:
     job = play("exit 9").answer()
 
     assert job.error is not None
-    assert job.error.detail == "model.init_from.job is nobody, which is not known; give a job that has succeeded"
+    assert job.error.detail == 'model.init_from.job is "nobody", which is not known; give a job that has succeeded'
 
 
 def test_a_job_that_goes_on_from_a_checkpoint_no_longer_needs_them(play: Play, ledger: Ledger) -> None:
