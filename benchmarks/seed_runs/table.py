@@ -24,6 +24,7 @@ class Row:
     """Paired difference of test accuracies to `none` with the same epochs; None where that was not run."""
     seconds: float
     """The median of a run's."""
+    devices: tuple[str, ...]
 
 
 def rows_of(results: Iterable[Result]) -> list[Row]:
@@ -46,6 +47,7 @@ def rows_of(results: Iterable[Result]) -> list[Row]:
                 validation=interval(validations) if validations else None,
                 above_none=None if variant == "none" else paired(tests, plain),
                 seconds=statistics.median(result.seconds for result in group),
+                devices=tuple(sorted({result.device for result in group})),
             )
         )
     return rows
@@ -54,8 +56,8 @@ def rows_of(results: Iterable[Result]) -> list[Row]:
 def markdown(results: Sequence[Result]) -> str:
     """The rows, and below them where they were measured."""
     lines = [
-        "| data | variant | epochs | n | validation % | test % | above `none`, points | min a run | the seed says % |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| data | variant | epochs | n | validation % | test % | above `none`, points | min a run | on | the seed says % |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows_of(results):
         sheet = SHEETS[row.sheet]
@@ -68,6 +70,7 @@ def markdown(results: Sequence[Result]) -> str:
             row.test.percent(),
             "" if row.above_none is None else f"{row.above_none.percent(signed=True)} (n {row.above_none.n})",
             f"{row.seconds / 60:.1f}",
+            ", ".join(row.devices),
             "" if sheet.seed_accuracy is None else f"{100 * sheet.seed_accuracy:.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")

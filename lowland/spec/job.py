@@ -149,7 +149,7 @@ class JobSpec(SpecModel):
     channels_last: bool = True
     """Lay images out with channels last, faster for convolutions."""
     compile: bool = False
-    """Compile the model with torch.compile; pays on a GPU, and costs minutes before the first step."""
+    """Compile the model with torch.compile: faster steps, mostly on a GPU, after a start that can take minutes."""
     ema: Ema | None = None
     """Average the weights; null does not."""
     seed: int = Field(default=0, ge=0, lt=2**53)
