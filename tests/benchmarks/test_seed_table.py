@@ -109,7 +109,7 @@ def test_the_table_says_what_the_seed_says_and_how_it_was_measured() -> None:
     text = markdown([*RESULTS, finished("friendly", 0, 0.987, busy=3.5)])
 
     assert "| KMNIST | `sam` | 8 | 3 | 99.00 ± 0.00 | 98.80 ± 0.50 | +0.20 ± 1.27 (n 2) | 1.0 | cpu | 98 |" in text
-    assert "| KMNIST | `friendly` | 8 | 1 | 99.00 | 98.70 | +0.20 (n 1) | 1.0 | 98 |" in text
+    assert "| KMNIST | `friendly` | 8 | 1 | 99.00 | 98.70 | +0.20 (n 1) | 1.0 | cpu | 98 |" in text
     assert "- cpu, bf16, threads 2, torch 2.14.1" in text
     assert "- 1 of 6 runs began on a machine that was busy" in text
 
