@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -125,7 +126,7 @@ def compared(
     yield f"{found} times the engine's time a sample, ± {1.96 * found.error:.3f}"
     epochs, theirs, said = ours.epochs, spec.epochs, "all epochs of both recipes"
     if options.train is not None:
-        epochs = engine_epochs(ours, target=options.target)
+        epochs = engine_epochs(options.target)
         said = f"ours to {100 * options.target:g} % on validation, theirs all of its recipe"
     if options.train:
         theirs, reached = script_epochs(make(), target=options.target, most=options.train)
@@ -136,12 +137,14 @@ def compared(
     yield text if target is None else judged(text, whole.median >= target, f">= {target:g}")
 
 
-def engine_epochs(spec: JobSpec, *, target: float) -> int:
-    """Epochs until the engine's validation accuracy is the target; ends the program where it never is."""
-    stopping = spec.model_copy(update={"stop": Stop(target=target)})
+@cache
+def engine_epochs(target: float) -> int:
+    """Epochs until the recipe's validation accuracy is the target; ends the program where it never is."""
+    stopping = recipe().model_copy(update={"stop": Stop(target=target)})
     reports = BytesIO()
     with tempfile.TemporaryDirectory() as folder:
-        worker.engine.run(stopping, out=Path(folder), reports=reports)
+        if status := worker.engine.run(stopping, out=Path(folder), reports=reports):
+            sys.exit(f"the engine ended with status {status}")
     ended = [r for r in map(read_report, reports.getvalue().splitlines()) if isinstance(r, EpochEnded)]
     if not ended or (ended[-1].accuracy or 0.0) < target:
         sys.exit(f"the recipe does not get to {target:g} on its validation part; give a smaller --target")

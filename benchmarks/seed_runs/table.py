@@ -56,7 +56,7 @@ def rows_of(results: Iterable[Result]) -> list[Row]:
 def markdown(results: Sequence[Result]) -> str:
     """The rows, and below them where they were measured."""
     lines = [
-        "| data | variant | epochs | n | validation % | test % | above `none`, points | min a run | on | the seed says % |",
+        "| data | variant | epochs | n | validation % | test % | above `none`, points | min a run | on | the seed % |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows_of(results):

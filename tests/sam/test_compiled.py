@@ -12,6 +12,7 @@ from tests.sam.problems import batch, copies, make, net
 def test_a_compiled_model_trains_as_the_model_itself(name: str) -> None:
     """With dropout, and statistics that move once. aot_eager: graphs are captured, no C++ is built."""
     model, twin = net(), net()
+    torch.compiler.reset()
     compiled = torch.compile(twin, backend="aot_eager")
     assert isinstance(compiled, nn.Module)
     plain_optimizer, optimizer = make(name, model), make(name, compiled)

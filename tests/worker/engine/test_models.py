@@ -73,6 +73,7 @@ def test_a_compiled_model_is_one_graph_and_computes_the_same(name: str) -> None:
     images = samples(GREY, 10).double()
 
     expected = _loss_and_gradients(copy.deepcopy(model), images)
+    torch.compiler.reset()
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
 
     torch.testing.assert_close(_loss_and_gradients(compiled, images), expected)
