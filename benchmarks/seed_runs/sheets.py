@@ -31,6 +31,7 @@ SHEETS: Final[Mapping[str, Sheet]] = {
     "kmnist-quick": Sheet(title="KMNIST, a narrow network", example="kmnist-quick-sam", seed_accuracy=0.98),
     "fashion-mnist": Sheet(title="FashionMNIST", example="fashion-mnist-sam", seed_accuracy=0.93),
     "cifar10": Sheet(title="CIFAR-10", example="cifar10-sam", seed_accuracy=0.84),
+    "cifar10-quick": Sheet(title="CIFAR-10, a narrow network", example="cifar10-quick-sam", seed_accuracy=0.84),
     "imbalanced-cifar10": Sheet(
         title="CIFAR-10, classes 100:1", example="imbalanced-cifar10-imbsam", variants=(*BALANCED, "imbsam")
     ),
