@@ -70,7 +70,7 @@ def to_job(fields: Fields, *, ahead: int, devices: int) -> Job:
         attempt=attempts[-1].attempt if attempts else 0,
         queue=_queue_place(fields, ahead, devices=devices) if status == Status.QUEUED else None,
         objective=_model(Objective, fields, "objective"),
-        progress=_model(Progress, fields, "progress"),
+        progress=_progress(fields, status),
         accuracy=_number(fields, "accuracy"),
         best_accuracy=_number(fields, "best_accuracy"),
         test_accuracy=_number(fields, "test_accuracy"),
@@ -109,6 +109,13 @@ def _queue_place(fields: Fields, ahead: int, *, devices: int) -> QueuePlace:
     else:
         reason = "next for a free device"
     return QueuePlace(position=ahead + 1, reason=reason)
+
+
+def _progress(fields: Fields, status: Status) -> Progress | None:
+    found = _model(Progress, fields, "progress")
+    if found is None or status == Status.RUNNING:
+        return found
+    return found.model_copy(update={"eta_s": None})
 
 
 def _attempts(fields: Fields) -> list[Attempt]:

@@ -42,12 +42,19 @@ def _function_and_start(spec: JobSpec) -> None:
 
 
 def _warm_up_within_the_run(spec: JobSpec) -> None:
-    if not isinstance(spec.schedule, OneCycle) and spec.schedule.warmup_epochs > spec.epochs:
+    if isinstance(spec.schedule, OneCycle) or spec.schedule.warmup_epochs <= spec.epochs:
+        return
+    if spec.task == "function":
         raise Conflict(
             "schedule.warmup_epochs",
-            f"schedule.warmup_epochs is {spec.schedule.warmup_epochs:g} and epochs is {spec.epochs}; "
-            "warm up for at most all epochs",
+            f"schedule.warmup_epochs is {spec.schedule.warmup_epochs:g}, and all steps of a function are one epoch; "
+            "give the part of them to warm up for, at most 1",
         )
+    raise Conflict(
+        "schedule.warmup_epochs",
+        f"schedule.warmup_epochs is {spec.schedule.warmup_epochs:g} and epochs is {spec.epochs}; "
+        "warm up for at most all epochs",
+    )
 
 
 def _momentum_to_perturb_along(spec: JobSpec) -> None:
@@ -152,18 +159,20 @@ def _nothing_of_data_for_a_function(spec: JobSpec) -> None:
     """What is about data, models or a GPU's arithmetic says nothing of a function."""
     if spec.function is None:
         return
-    unused: list[tuple[str, object, object]] = [
-        ("ema", spec.ema, None),
-        ("accumulate", spec.accumulate, 1),
-        ("compile", spec.compile, False),
-        ("epochs", spec.epochs, 1),
-    ]
-    for field, value, only in unused:
-        if value != only:
-            raise Conflict(field, f"{field} is {shown(value)}, which a function has no use for; leave it out")
+    defaults = {name: field.default for name, field in type(spec).model_fields.items()} | {"epochs": 1}
+    for field in ("model", "batch_size", "accumulate", "epochs", "ema", "compile", "channels_last"):
+        value = getattr(spec, field)
+        if value != defaults[field]:
+            said = shown(value.name if field == "model" else value)
+            raise Conflict(field, f"{field} is {said}, which a function has no use for; leave it out")
     if spec.precision in {"bf16", "fp16"}:
         raise Conflict(
             "precision", f"precision is {shown(spec.precision)}, and a function is computed in fp64; leave it out"
+        )
+    if spec.resources.device == "cuda":
+        raise Conflict(
+            "resources.device",
+            'resources.device is "cuda", and a function is computed on the CPU; give "cpu" or "auto"',
         )
 
 

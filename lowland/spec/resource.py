@@ -37,7 +37,7 @@ class Progress(ResourceModel):
     fraction: float
     """Steps taken over steps in all, in [0, 1]."""
     eta_s: float | None
-    """Seconds left at the present speed; null before that is known."""
+    """Seconds left at the present speed; null before that is known, and while the job does not run."""
     samples_per_s: float | None
     """Training samples per second; null before that is known."""
 

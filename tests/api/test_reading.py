@@ -16,8 +16,20 @@ def test_a_running_job_shows_who_runs_it_and_how_far_it_is(http: httpx2.Client, 
     job = http.get(f"/jobs/{job_id}").json()
 
     assert (job["status"], job["worker"], job["device"], job["attempt"]) == ("running", "w1", "cpu:0", 1)
-    assert job["progress"]["fraction"] == 0.5
+    assert (job["progress"]["fraction"], job["progress"]["eta_s"]) == (0.5, 1.5)
     assert (job["accuracy"], job["metrics"], job["queue"]) == (0.75, {"train_loss": 0.5}, None)
+
+
+def test_nothing_is_left_to_wait_for_once_a_job_has_ended(http: httpx2.Client, worker: Worker) -> None:
+    job_id = submit(http)
+    lease = worker.claim()
+    progress = '{"epoch":1,"epochs":2,"step":5,"steps":10,"fraction":0.5,"eta_s":1.5,"samples_per_s":100.0}'
+    worker.report(lease, 1, progress=progress)
+    worker.settle(lease, "succeeded")
+
+    progress = http.get(f"/jobs/{job_id}").json()["progress"]
+
+    assert (progress["step"], progress["eta_s"]) == (5, None)
 
 
 def test_a_failed_job_says_why(http: httpx2.Client, worker: Worker) -> None:

@@ -1,7 +1,7 @@
 """Everything a run is made of, built from its spec."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -80,6 +80,11 @@ class Run:
                 "training": len(parts.training),
                 "validation": 0 if parts.validation is None else len(parts.validation),
                 "test": len(parts.test),
+            },
+            "classes": parts.classes,
+            "normalised": {
+                "inputs": parts.normalise.description(),
+                "targets": None if parts.targets is None else asdict(parts.targets),
             },
             "data_sha256": dict(parts.checksums),
             "warm_start": self._lineage(),

@@ -45,6 +45,11 @@ class ProgressMeter:
         self._samples += samples
         return not self._sent or step == self._steps or time.monotonic() - self._sent_at >= PROGRESS_INTERVAL_S
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether steps were counted since the last report."""
+        return self._samples > 0
+
     def send(self, *, step: int, epoch: int) -> None:
         """Report that so many steps were taken; `epoch` is the one under way, from 1."""
         now = time.monotonic()

@@ -56,6 +56,8 @@ def train(spec: JobSpec, session: Session) -> None:
             _end_epoch(run, state, session, checkpoints)
             if checkpoints.due_at_epoch(state.epochs_ended):
                 _save(run, state, session, checkpoints)
+        if meter.is_behind:  # a stop rule made a step the last that nobody expected to be
+            meter.send(step=state.step, epoch=state.epochs_ended)
         if session.ranks.count > 1:
             # From here on the first rank works alone: what it may need of the others it has to have now.
             _save(run, state, session, checkpoints)

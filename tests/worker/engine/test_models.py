@@ -44,6 +44,16 @@ def test_a_batch_of_one_can_be_trained_on(name: str, shape: InputShape) -> None:
     assert logits.isfinite().all()
 
 
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("name", OURS)
+def test_images_of_a_few_pixels_suit_every_model_of_ours(name: str, side: int) -> None:
+    shape = ImageShape(channels=1, height=side, width=side)
+
+    losses = _train(build(spec_of(name), shape), samples(shape, 10))
+
+    assert losses[-1] < losses[0]
+
+
 @pytest.mark.parametrize("name", ["linear", "mlp"])
 def test_a_model_that_wants_no_images_learns_from_vectors(name: str) -> None:
     model = build(spec_of(name), Vector(values=5))

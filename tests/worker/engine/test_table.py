@@ -123,14 +123,14 @@ def test_a_column_of_whole_numbers_may_go_on_with_fractions(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x,y\n1,a\n,b\n3,a\n", 'row 2 of column "x" is missing'),
-        ("x,y\n1,a\nNA,b\n3,a\n", 'row 2 of column "x" is missing'),
-        ("x,y\n1,a\n2,b\nnan,a\n", 'row 3 of column "x" is missing'),
-        ("x,y\n1,a\n-inf,b\n3,a\n", 'row 2 of column "x" is -inf; give a finite float32 number'),
-        ("x,y\n1,a\n1e300,b\n3,a\n", 'row 2 of column "x" is 1e+300; give a finite float32 number'),
-        ("x,c,y\n1,u,a\n2,,b\n3,u,a\n", 'row 2 of column "c" is missing'),
-        ("x,y\n1,a\n2,\n3,a\n", 'row 2 of column "y" is missing'),
-        ("x,y\n1,4\n2,\n3,5\n", 'row 2 of column "y" is missing'),
+        ("x,y\n1,a\n,b\n3,a\n", 'data row 2 of column "x" is missing'),
+        ("x,y\n1,a\nNA,b\n3,a\n", 'data row 2 of column "x" is missing'),
+        ("x,y\n1,a\n2,b\nnan,a\n", 'data row 3 of column "x" is missing'),
+        ("x,y\n1,a\n-inf,b\n3,a\n", 'data row 2 of column "x" is -inf; give a finite float32 number'),
+        ("x,y\n1,a\n1e300,b\n3,a\n", 'data row 2 of column "x" is 1e+300; give a finite float32 number'),
+        ("x,c,y\n1,u,a\n2,,b\n3,u,a\n", 'data row 2 of column "c" is missing'),
+        ("x,y\n1,a\n2,\n3,a\n", 'data row 2 of column "y" is missing'),
+        ("x,y\n1,4\n2,\n3,5\n", 'data row 2 of column "y" is missing'),
         ("x,y\n1,4\n2,4\n", 'column "y" has 1 classes; give 2 to 1000'),
         ("x,y\n1,4.5\n2,5\n", 'column "y" holds double; classes are strings, integers or booleans'),
         ("x,day,y\n1,2020-01-01,a\n2,2020-01-02,b\n", 'column "day" holds date32[day]; name it in dataset.ignore'),
@@ -151,11 +151,18 @@ def test_what_cannot_be_used_is_named_by_row_and_column(tmp_path: Path, text: st
     assert str(caught.value).startswith(f"table in {tmp_path / 't.csv'} cannot be read: {said}")
 
 
+def test_text_in_another_encoding_is_called_that(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("x,city,y\n1,Köln,a\n2,Bonn,b\n".encode("latin-1"))
+
+    with pytest.raises(DatasetBroken, match='column "city" holds text that is not in UTF-8; write the file in UTF-8'):
+        _load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x,y\n1,4\n2,nan\n3,5\n", 'row 2 of column "y" is missing'),
-        ("x,y\n1,4\n2,inf\n3,5\n", 'row 2 of column "y" is inf'),
+        ("x,y\n1,4\n2,nan\n3,5\n", 'data row 2 of column "y" is missing'),
+        ("x,y\n1,4\n2,inf\n3,5\n", 'data row 2 of column "y" is inf'),
         ("x,y\n1,a\n2,b\n", 'column "y" holds string; a regression wants numbers'),
         ("x,y\n1,true\n2,false\n", 'column "y" holds booleans; a regression wants numbers'),
     ],
@@ -171,11 +178,11 @@ def test_a_regression_wants_numbers_to_come_close_to(tmp_path: Path, text: str, 
 
 def test_a_nan_in_a_parquet_file_is_named_like_a_null(tmp_path: Path) -> None:
     _parquet(tmp_path, {"x": [1.0, np.nan, None], "y": ["a", "b", "a"]})
-    with pytest.raises(DatasetBroken, match='row 3 of column "x" is missing'):
+    with pytest.raises(DatasetBroken, match='data row 3 of column "x" is missing'):
         _load(tmp_path, path="t.parquet")
 
     _parquet(tmp_path, {"x": [1.0, np.nan, 2.0], "y": ["a", "b", "a"]})
-    with pytest.raises(DatasetBroken, match='row 2 of column "x" is nan'):
+    with pytest.raises(DatasetBroken, match='data row 2 of column "x" is nan'):
         _load(tmp_path, path="t.parquet")
 
 
@@ -247,7 +254,7 @@ def test_a_broken_number_is_named_and_does_not_make_its_column_text(tmp_path: Pa
     _csv(tmp_path, "a,y\n" + "".join(f"{value},{number % 2}\n" for number, value in enumerate(values)))
 
     with pytest.raises(
-        DatasetBroken, match='row 8 of column "a" is "oops", and almost all others are numbers; mend it'
+        DatasetBroken, match='data row 8 of column "a" is "oops", and almost all others are numbers; mend it'
     ):
         _load(tmp_path)
 

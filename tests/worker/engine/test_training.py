@@ -6,6 +6,7 @@ import platform
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import safetensors.torch
@@ -18,9 +19,12 @@ from lowland.spec.reports import Advanced, ArtifactWritten, Broken, EpochEnded, 
 from lowland.spec.resource import Objective
 from tests.worker.engine.running import UNEVEN, run, session_in, tiny
 from worker.engine.building import build_run
+from worker.engine.data import DATASETS
 from worker.engine.evaluate import evaluate
+from worker.engine.models import MODELS, ImageShape, Vector
 from worker.engine.ranks import ALONE
 from worker.engine.revision import git_revision
+from worker.engine.settings import EngineSettings
 
 SERIES = {
     "train_loss",
@@ -189,6 +193,8 @@ def test_the_manifest_says_everything_the_run_was_made_from(tmp_path: Path) -> N
         "precision": ended.one(Started).precision,
         "parameters": 64 * 16 + 16 + 16 * 10 + 10,
         "samples": {"training": 160, "validation": 40, "test": 359},
+        "classes": [str(digit) for digit in range(10)],
+        "normalised": {"inputs": {"mean": [ANY], "std": [ANY]}, "targets": None},
         "data_sha256": {"digits.csv.gz": hashlib.sha256(digits.read_bytes()).hexdigest()},
         "warm_start": None,
         "objective": ended.result.objective.model_dump(),
@@ -197,6 +203,33 @@ def test_the_manifest_says_everything_the_run_was_made_from(tmp_path: Path) -> N
         "git_revision": git_revision(),
     }
     assert manifest["versions"]["torch"] == torch.__version__
+
+
+SHAPES = {"digits": ImageShape(channels=1, height=8, width=8), "diabetes": Vector(values=10)}
+
+
+@pytest.mark.parametrize(("name", "metric"), [("digits", "test_accuracy"), ("diabetes", "test_mse")])
+def test_weights_and_manifest_are_enough_to_answer_as_the_run_did(tmp_path: Path, name: str, metric: str) -> None:
+    spec = tiny(dataset=name, model={"name": "mlp", "width": 16}, epochs=3)
+    ended = run(spec, tmp_path)
+    assert spec.dataset is not None
+    data = DATASETS[spec.dataset.name](spec.dataset, EngineSettings())
+    ((inputs, targets),) = data.test.batches(len(data.test))
+
+    normalised = json.loads((tmp_path / "manifest.json").read_text())["normalised"]
+    weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    model = MODELS["mlp"](SHAPES[name], 10 if name == "digits" else 1, **spec.model.options())
+    model.load_state_dict(weights)
+    mean, std = (torch.tensor(normalised["inputs"][key]) for key in ("mean", "std"))
+    with torch.no_grad():
+        answers = model.eval()((inputs.float() - mean) / std)
+    if name == "digits":
+        found = (answers.argmax(1) == targets).double().mean()
+    else:
+        scale = normalised["targets"]
+        found = (answers[:, 0] * scale["std"] + scale["mean"] - targets).square().mean()
+
+    assert float(found) == pytest.approx(ended.result.metrics[metric], rel=1e-5)
 
 
 def test_the_spec_in_the_manifest_makes_the_same_weights(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lowland.spec.reports import CheckpointWritten, EpochEnded
+from lowland.spec.reports import Advanced, CheckpointWritten, EpochEnded
 from tests.worker.engine.running import run, tiny
 
 #: A learning rate this high makes the accuracy jump about.
@@ -27,6 +27,15 @@ def test_a_run_goes_to_its_end_unless_a_rule_holds(tmp_path: Path) -> None:
 
     assert (without.result.stop_reason, unreached.result.stop_reason) == (None, None)
     assert unreached.weights_sha256 == without.weights_sha256
+
+
+def test_the_progress_of_a_run_that_a_rule_ended_is_its_last_step(tmp_path: Path) -> None:
+    ended = run(tiny(**RESTLESS, stop={"patience": 1, "min_delta": 1.0}), tmp_path)
+
+    last_epoch, last = ended.all(EpochEnded)[-1], ended.all(Advanced)[-1].progress
+    assert ended.result.stop_reason == "patience"
+    assert (last.epoch, last.step) == (last_epoch.epoch, last_epoch.step)
+    assert last.step < last.steps
 
 
 def test_patience_ends_it_with_the_weights_it_did_not_better(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
     booleans    one feature, 0 or 1
     strings     a feature for each value the column has, 1 where it has it (one-hot)
 
-Rows are counted from 1. Letters: M rows.
+Data rows are counted from 1, without the header. Letters: M rows.
 """
 
 from collections.abc import Sequence
@@ -103,7 +103,9 @@ def _numbers(name: str, column: pa.ChunkedArray, *, or_else: str) -> np.ndarray:
         numbers = exact.astype(np.float32)
     if len(wrong := np.flatnonzero(~np.isfinite(numbers))):
         row = int(wrong[0])
-        raise ColumnUnusable(f"row {row + 1} of column {shown(name)} is {exact[row]:g}; give a finite float32 number")
+        raise ColumnUnusable(
+            f"data row {row + 1} of column {shown(name)} is {exact[row]:g}; give a finite float32 number"
+        )
     if np.abs(exact).max() * _ROUNDED > MOST_ROUNDED * exact.std() > 0:
         raise ColumnUnusable(
             f"column {shown(name)} has values about {exact.mean():g} that differ by about {exact.std():g}, which "
@@ -125,7 +127,7 @@ def _refuse_broken_numbers(name: str, texts: np.ndarray) -> None:
     if 0 < len(wrong) <= len(texts) * MOST_BROKEN:
         row = wrong[0]
         raise ColumnUnusable(
-            f"row {row + 1} of column {shown(name)} is {shown(texts[row])}, and almost all others are numbers; "
+            f"data row {row + 1} of column {shown(name)} is {shown(texts[row])}, and almost all others are numbers; "
             "mend it, or name the column in dataset.ignore"
         )
 
@@ -146,7 +148,7 @@ def _refuse_missing(name: str, column: pa.ChunkedArray) -> None:
 def _refuse(name: str, is_missing: np.ndarray) -> None:
     if len(rows := np.flatnonzero(is_missing)):
         raise ColumnUnusable(
-            f"row {rows[0] + 1} of column {shown(name)} is missing; fill it in, or leave the row or the column out"
+            f"data row {rows[0] + 1} of column {shown(name)} is missing; fill it in, or leave the row or the column out"
         )
 
 

@@ -3,6 +3,7 @@
 Letters: B samples of a batch, N of the training part, C channels, H height, W width, F features.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -40,6 +41,11 @@ class Normaliser:
     def mean_pixel(self) -> Tensor | None:
         """The mean colour as a pixel, uint8 [C]; None for features."""
         return None if self.mean.dim() == 1 else self.mean.flatten().round().to(torch.uint8)
+
+    def description(self) -> dict[str, list[float | None]]:
+        """As JSON values, one number per channel or feature; a deviation is None where inputs become 0."""
+        mean, std = self.mean.flatten().tolist(), self.std.flatten().tolist()
+        return {"mean": mean, "std": [value if math.isfinite(value) else None for value in std]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,11 @@ def _rows(path: Path) -> pa.Table:
 def _csv(path: Path) -> pa.Table:
     # In one piece: a column's type is told by the first piece, and may be contradicted by the others.
     block = min(max(path.stat().st_size, 1), _LARGEST_BLOCK_BYTES)
-    return pyarrow.csv.read_csv(path, read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block))
+    table = pyarrow.csv.read_csv(path, read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block))
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_binary(column.type):  # what pyarrow makes of bytes that are no UTF-8
+            raise ColumnUnusable(f"column {shown(name)} holds text that is not in UTF-8; write the file in UTF-8")
+    return table
 
 
 def _parquet(path: Path) -> pa.Table:
