@@ -16,7 +16,7 @@ Times are CPU time where torch has one thread, else wall time.
 Times to an accuracy are extrapolated from those of single steps, with and without the second pass as the recipe has
 them, to all epochs of both recipes. With `--train N` the epochs are counted instead: both sides are trained until their
 validation accuracy is `--target`, the script for at most N epochs, which then are a lower bound; with 0 the engine
-alone, and the script is taken to need all of its recipe.
+alone, and the script is taken to need all of its recipe. The recipe is whole with fewer epochs too: `--epochs`.
 """
 
 import argparse
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument(
         "--train", type=int, metavar="N", help="count epochs by training, scripts for at most N; 0: ours"
     )
+    parser.add_argument("--epochs", type=int, default=recipe().epochs, help="of our recipe; default: all it has")
     parser.add_argument("--target", type=float, default=0.98, help="validation accuracy they are trained to")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU; one is the steadiest")
     options = parser.parse_args()
@@ -123,7 +124,7 @@ def beside_seed(options: argparse.Namespace) -> Iterator[str]:
 
 def compared(options: argparse.Namespace, make: Callable[[], Usual], spec: JobSpec, *, target: float) -> Iterator[str]:
     """A script's time to an accuracy over the engine's: of a sample, times the samples that each has to see."""
-    ours, script = recipe(), make()
+    ours, script = recipe(epochs=options.epochs), make()
     found: list[Spread] = []
     for variant, passes in (("none", "one pass"), ("sam", "two passes")):
         taken = take_turns(recipe(sam=variant), script, steps=options.steps)
@@ -132,7 +133,7 @@ def compared(options: argparse.Namespace, make: Callable[[], Usual], spec: JobSp
         found.append(ratio)
     epochs, theirs, said = ours.epochs, spec.epochs, "all epochs of both recipes"
     if options.train is not None:
-        epochs = engine_epochs(options.target)
+        epochs = engine_epochs(options.target, options.epochs)
         said = f"ours to {100 * options.target:g} % on validation, theirs all of its recipe"
     if options.train:
         theirs, reached = script_epochs(make(), target=options.target, most=options.train)
@@ -157,9 +158,9 @@ def perturbed_share(spec: JobSpec, epochs: int) -> float:
 
 
 @cache
-def engine_epochs(target: float) -> int:
+def engine_epochs(target: float, most: int) -> int:
     """Epochs until the recipe's validation accuracy is the target; ends the program where it never is."""
-    stopping = recipe().model_copy(update={"stop": Stop(target=target)})
+    stopping = recipe(epochs=most).model_copy(update={"stop": Stop(target=target)})
     reports = BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         if status := worker.engine.run(stopping, out=Path(folder), reports=reports):

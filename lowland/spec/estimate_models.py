@@ -97,8 +97,9 @@ def _cnn(model: Cnn, size: Size, classes: int) -> None:
     size.keep()
     for channels in (model.width, 2 * model.width, 4 * model.width):
         _activated(size, channels)
-        size.pool()
-        size.keep()
+        if size.can_be_halved or (channels == 4 * model.width and min(size.height, size.width) >= 2):
+            size.pool()
+            size.keep()
     size.connect(classes)
 
 

@@ -31,6 +31,7 @@ CASES: list[tuple[dict[str, Any], Shape]] = [
     ({"name": "mlp", "width": 48, "depth": 2, "dropout": 0.2}, FEATURES),
     ({"name": "cnn", "width": 8}, GREY),
     ({"name": "cnn", "width": 8}, TINY),
+    ({"name": "cnn", "width": 8}, (1, 5, 5)),
     ({"name": "resnet9", "width": 8}, GREY),
     ({"name": "resnet9", "width": 4}, TINY),
     ({"name": "resnet9", "width": 8}, COLOUR),

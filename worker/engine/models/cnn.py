@@ -14,7 +14,8 @@ def build(image: ImageShape, classes: int, *, width: int) -> nn.Module:
     for channels in (width, 2 * width, 4 * width):
         layers += [convolution(image.channels, channels), nn.ReLU()]
         image = replace(image, channels=channels)
-        if image.can_be_halved:
+        # No BatchNorm follows the last pooling: there a single pixel may be left.
+        if image.can_be_halved or (channels == 4 * width and min(image.height, image.width) >= 2):
             layers.append(nn.MaxPool2d(2))
             image = image.halved(channels=channels)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(image.values, classes))
