@@ -62,6 +62,15 @@ def test_a_signal_stops_it_in_order_and_leaves_nothing(tmp_path: Path) -> None:
     assert re.findall(r"child stopped: name=(\w+)", running.log)[-1] == "valkey"
 
 
+@pytest.fixture
+def without_nohup() -> Iterator[None]:
+    """Tests that are run under nohup would hand its deafness to hangups on to the house, which respects it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("without_nohup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "hangup"])
 def test_it_stops_before_it_is_ready(tmp_path: Path, number: signal.Signals) -> None:
     with house(tmp_path / "data", ready=False) as running:
