@@ -41,11 +41,10 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: to
     |-------------------------------------------------------|------|
     | CUDA that computes in bf16 (compute capability ≥ 8.0) | bf16 |
     | other CUDA                                            | fp32 |
-    | CPU with AMX-BF16                                     | bf16 |
+    | CPU with AVX512-BF16 (those with AMX have it too)     | bf16 |
     | other CPU                                             | fp32 |
 
-    With AVX512-BF16 alone a step of a small network took 1.2 times as long in bf16 as in fp32; where bf16 is emulated,
-    many times as long.
+    On a CPU where bf16 is emulated, a step takes many times as long; `benchmarks/precision.py` measures it.
     """
     if wanted == "auto":
         return "bf16" if _BF16_IN_HARDWARE[device.type]() else "fp32"
@@ -100,8 +99,8 @@ def _cuda_has_bf16() -> bool:
 
 
 def _cpu_has_bf16() -> bool:
-    # No public function tells; this one has been there since torch 2.4.
-    return torch.cpu._is_amx_tile_supported()
+    # torch.cpu.get_capabilities, which is public, is younger than the oldest torch that is supported.
+    return torch.cpu._is_avx512_bf16_supported()
 
 
 _BF16_IN_HARDWARE: Final = {"cuda": _cuda_has_bf16, "cpu": _cpu_has_bf16}
