@@ -33,7 +33,7 @@ LAYOUT: Final[Mapping[str, str]] = {
 }
 
 #: Raised with every change of the layout that an older server could not read.
-SCHEMA: Final = "1"
+SCHEMA: Final = "2"
 
 
 def check_schema(found: str) -> None:

@@ -69,7 +69,7 @@ class Recorder:
                 self._notices += 1
                 field = f"{NOTICE_FIELD}{self._token:06d}:{self._notices:06d}"
                 return Record({field: report.model_dump_json(include={"type", "detail"})})
-            case _:  # started and error change nothing but the lease
+            case _:  # preparing, started and error change nothing but the lease
                 return Record()
 
     def _results(self, report: EpochEnded | Finished) -> dict[str, str]:

@@ -87,7 +87,8 @@ def estimate(spec: JobSpec, *, precision: str | None = None) -> Estimate:
     if size is None:
         return _summed(None, None, raw, None, None)
     weights = _FLOAT * size.parameters
-    copies = 2 + (spec.ema is not None) + (spec.dataset.validation_fraction > 0)
+    # weights and gradients, and both once more while an epoch's last step is looked at closely
+    copies = 4 + (spec.ema is not None) + (spec.dataset.validation_fraction > 0)
     return _summed(
         size.parameters,
         copies * weights,

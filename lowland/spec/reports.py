@@ -1,6 +1,6 @@
 """What an engine tells its runner: one JSON object a line, and an exit status. They meet here and nowhere else.
 
-    started, (progress | epoch | checkpoint | artifact | notice)*, result    exit 0: succeeded
+    preparing*, started, (progress | epoch | checkpoint | artifact | notice)*, result    exit 0: succeeded
     ... checkpoint                                                  exit EXIT_STOPPED: stopped on request (SIGTERM)
     ... error                                                       exit 1: the error says whether to try again
 
@@ -23,6 +23,16 @@ MAX_LINE_BYTES: Final = 64 * 1024
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Accuracy = Annotated[float, Field(ge=0, le=1)]
+
+
+class Preparing(SpecModel):
+    """The engine decodes its data, which may take long; sent now and then."""
+
+    report: Literal["preparing"] = "preparing"
+    images: int
+    """Decoded so far, of the part under way."""
+    of: int
+    """How many that part has."""
 
 
 class Started(SpecModel):
@@ -119,7 +129,7 @@ class Broken(SpecModel):
 
 
 Report = Annotated[
-    Started | Advanced | EpochEnded | CheckpointWritten | ArtifactWritten | Noticed | Finished | Broken,
+    Preparing | Started | Advanced | EpochEnded | CheckpointWritten | ArtifactWritten | Noticed | Finished | Broken,
     Field(discriminator="report"),
 ]
 

@@ -66,7 +66,7 @@ def test_a_redis_with_another_layout_is_refused(tmp_path: Path, redis_url: str) 
     ended = serve("--port", "0", "--data-dir", str(tmp_path), "--redis-url", redis_url, LOWLAND_REDIS_PREFIX=prefix)
 
     place = redis_url.removeprefix("redis://").removesuffix("/0")
-    reason = "the ledger has layout 999; this version of Lowland reads layout 1"
+    reason = "the ledger has layout 999; this version of Lowland reads layout 2"
     _assert_refused(ended, f"lowland: the Redis at {place} cannot be used: {reason}")
 
 

@@ -112,12 +112,13 @@ def build_run(spec: JobSpec, session: Session) -> Run:
     device = session.device
     precision = choose_precision(spec.precision, device)
     parts = prepare(
-        DATASETS[spec.dataset.name](spec.dataset, session.settings),
+        DATASETS[spec.dataset.name](spec.dataset, session.settings, session.reporter),
         spec.dataset,
         seed=spec.seed,
         device=device,
         channels_last=spec.channels_last,
     )
+    _check_stop_rule(spec, parts)
     batches = TrainingBatches(
         parts,
         AUGMENTATIONS[augment_of(spec.dataset)],
@@ -156,6 +157,16 @@ def build_run(spec: JobSpec, session: Session) -> Run:
     )
     _tell_optimizer(run)
     return run
+
+
+def _check_stop_rule(spec: JobSpec, parts: Parts) -> None:
+    """Whether a folder has a validation part shows only once it has been read."""
+    metric = "" if spec.stop is None else spec.stop.metric or ""
+    if metric.startswith("validation_") and parts.validation is None:
+        raise SpecUnusable(
+            f'stop.metric is "{metric}", and the dataset has no validation part; give it one, give '
+            'dataset.validation_fraction, or give stop.metric = "train_loss"'
+        )
 
 
 def _tell_optimizer(run: Run) -> None:

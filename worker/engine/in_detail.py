@@ -3,17 +3,17 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from worker.engine.building import Run
-from worker.engine.data.corruptions import CORRUPTIONS, Corruption
+from worker.engine.data.corruptions import damaged
 from worker.engine.detail import Detail
 from worker.engine.detail_regression import RegressionDetail
 from worker.engine.errors import LossNotFinite
-from worker.engine.evaluate import Measured, evaluate
-from worker.engine.randomness import generator_for
+from worker.engine.evaluate import Alter, Measured, evaluate
 from worker.engine.ranks import ALONE
 from worker.engine.session import Session
 
@@ -44,18 +44,25 @@ def measure_in_detail(run: Run, session: Session, *, step: int, checkpoint: str 
     if wanted is not None:
         report["corruptions"] = {}
         for name in wanted.corruptions:
-            damaged = evaluate(
+            found = evaluate(
                 run.measured,
                 run.parts.test,
                 run.parts,
                 stop=session.stop,
                 ranks=ALONE,
-                alter=_Damage(run, name, CORRUPTIONS[name], wanted.severity),
+                alter=_damage(run, name, wanted.severity),
             )
-            _check(run, damaged, f"the loss on test images with {name}", step, checkpoint)
-            report["corruptions"][name] = {"severity": wanted.severity, "loss": damaged.loss, **damaged.metrics}
-            metrics |= damaged.named(f"test_{name}")
+            _check(run, found, f"the loss on test images with {name}", step, checkpoint)
+            report["corruptions"][name] = {"severity": wanted.severity, "loss": found.loss, **found.metrics}
+            metrics |= found.named(f"test_{name}")
     return InDetail(metrics=metrics, report=report)
+
+
+def _damage(run: Run, name: str, severity: int) -> Alter:
+    mean = run.parts.normalise.mean_pixel
+    if mean is None:
+        raise TypeError("only images can be damaged")
+    return partial(damaged, corruption=name, mean=mean, severity=severity, seed=run.spec.seed)
 
 
 def _check(run: Run, measured: Measured, what: str, step: int, checkpoint: str | None) -> None:
@@ -97,20 +104,3 @@ class _Values:
 
     def report(self) -> Mapping[str, object]:
         return self._detail.report()
-
-
-class _Damage:
-    """A corruption of the test images: each batch's random numbers follow from the seed and its place."""
-
-    def __init__(self, run: Run, name: str, corruption: Corruption, severity: int) -> None:
-        self._run = run
-        self._name = name
-        self._corruption = corruption
-        self._severity = severity
-
-    def __call__(self, inputs: Tensor, first: int) -> Tensor:
-        mean = self._run.parts.normalise.mean_pixel
-        if mean is None:
-            raise TypeError("only images can be damaged")
-        generator = generator_for(self._run.spec.seed, self._name, first, device=inputs.device)
-        return self._corruption(inputs, mean, self._severity, generator)

@@ -1,7 +1,7 @@
 """Muon where it belongs, AdamW elsewhere, as one optimizer with one learning rate.
 
     hidden weight matrices      torch.optim.Muon, updates scaled to the root mean square of AdamW's
-    everything else             torch.optim.AdamW: the first and last layer, biases, norms, embeddings, convolutions
+    everything else             torch.optim.AdamW: the head, biases, norms, embeddings, convolutions
 
 Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; the scaling: Liu et al., "Muon
 is Scalable for LLM Training", 2025 (https://arxiv.org/abs/2502.16982), section 2.2.

@@ -70,11 +70,15 @@ class Probe:
 
     @torch.no_grad()
     def _look(self) -> list[Tensor]:
-        eps = [p - start for p, start in zip(self._parameters, self._start, strict=True)]
         with self._apart():
             rise = self._batch.mean_loss(self._model) - self._loss
-        predicted = torch.stack([(e * g).sum() for e, g in zip(eps, self._gradient, strict=True)]).sum()
-        return [_norm(eps), rise, predicted]
+        norms: list[Tensor] = []
+        predicted: list[Tensor] = []
+        for p, start, g in zip(self._parameters, self._start, self._gradient, strict=True):
+            eps = p - start  # of one parameter at a time, which takes no memory to speak of
+            norms.append(eps.norm())
+            predicted.append((eps * g).sum())
+        return [torch.stack(norms).norm(), rise, torch.stack(predicted).sum()]
 
     @contextmanager
     def _apart(self) -> Iterator[None]:

@@ -9,8 +9,15 @@ _CHECKOUT: Final = Path(__file__).resolve().parent.parent.parent
 def git_revision(checkout: Path = _CHECKOUT) -> str | None:
     """The commit that is checked out, 40 hex digits; None where the sources are no checkout, as in an image.
 
-    What was changed since then does not show.
+    None too where it cannot be read. What was changed since then does not show.
     """
+    try:
+        return _head(checkout)
+    except OSError:  # `.git` may be somebody else's
+        return None
+
+
+def _head(checkout: Path) -> str | None:
     git = checkout / ".git"
     if git.is_file():  # a worktree: the file says where its folder is
         git = checkout / git.read_text().removeprefix("gitdir:").strip()

@@ -9,15 +9,18 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from lowland.spec.reports import Preparing, read_report
 from worker.engine.data.cache import ABANDONED_AFTER_S, Decoded, DecodedPart, Opened, opened
 from worker.engine.data.normalise import moments_of
 from worker.engine.errors import DatasetBroken
+from worker.engine.reporting import Reporter
 from worker.engine.settings import EngineSettings
 
 IMAGES = torch.randint(0, 256, (5, 3, 4, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -37,6 +40,9 @@ class Source:
 
     def open(self, **options: object) -> Opened:
         return opened("pictures", self._decode, files={"images": self.file}, settings=self.settings, options=options)
+
+    def open_and_tell(self, reporter: Reporter) -> Opened:
+        return opened("pictures", self._decode, files={"images": self.file}, settings=self.settings, reporter=reporter)
 
     @property
     def entries(self) -> list[Path]:
@@ -273,3 +279,26 @@ def test_the_checksums_are_kept_with_the_images(source: Source) -> None:
         "shapes": {"train": [3, 3, 4, 6], "test": [2, 3, 4, 6]},
         "checksums": {"images": hashlib.sha256(b"as they come").hexdigest()},
     }
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_engine_that_decodes_for_long_says_that_it_is_alive(
+    source: Source, is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engine.data.cache.REPORT_EVERY_S", 0.0)
+    if not is_kept:
+        source.settings.cache_dir.write_text("no folder")
+    told = BytesIO()
+
+    source.open_and_tell(Reporter(told))
+
+    reports = [read_report(line) for line in told.getvalue().splitlines()]
+    assert reports == [Preparing(images=images, of=of) for images, of in ((2, 3), (3, 3), (2, 2), (2, 2))]
+
+
+def test_what_is_decoded_quickly_is_not_worth_a_word(source: Source) -> None:
+    told = BytesIO()
+
+    source.open_and_tell(Reporter(told))
+
+    assert told.getvalue() == b""

@@ -1,7 +1,7 @@
 """Corruptions do the damage they say, more with every severity, and are decided by their generator alone."""
 
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +12,16 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from lowland.spec.job import Evaluate
-from worker.engine.data.corruptions import BLUR_SIGMA, CORRUPTIONS, NOISE_STD, blur, gaussian_noise, occlusion, shift
+from worker.engine.data.corruptions import (
+    BLUR_SIGMA,
+    CORRUPTIONS,
+    NOISE_STD,
+    blur,
+    damaged,
+    gaussian_noise,
+    occlusion,
+    shift,
+)
 
 MEAN = torch.tensor([100, 101, 102], dtype=torch.uint8)
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -239,3 +248,27 @@ def _moved(image: Tensor, down: int, right: int) -> Tensor:
     moved[:, slice(0, down) if down > 0 else slice(down, None)] = 0
     moved[:, :, slice(0, right) if right > 0 else slice(right, None)] = 0
     return moved
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("sizes", [(16, 16, 16, 2), (5, 30, 15), (1,) * 50, (33, 17)])
+def test_an_image_is_damaged_alike_whichever_batch_it_is_in(name: str, sizes: tuple[int, ...]) -> None:
+    images = _images(50)
+    options = {"corruption": name, "mean": MEAN, "severity": 3, "seed": 7}
+    whole = damaged(images, 0, **options)
+
+    pieces = zip(images.split(list(sizes)), accumulate(sizes, initial=0), strict=False)
+
+    assert torch.equal(torch.cat([damaged(piece, first, **options) for piece, first in pieces]), whole)
+    assert not torch.equal(whole, images)
+
+
+@pytest.mark.parametrize("name", ["gaussian_noise", "occlusion", "shift"])
+def test_chance_differs_from_image_to_image_and_from_job_to_job(name: str) -> None:
+    same = _images(1).expand(40, -1, -1, -1)
+
+    first, other = (damaged(same, 0, corruption=name, mean=MEAN, severity=3, seed=seed) for seed in (7, 8))
+
+    assert not torch.equal(first, other)
+    assert len(first.flatten(1).unique(dim=0)) > 3
+    assert not torch.equal(first[:16], first[16:32])

@@ -22,7 +22,7 @@ from worker.engine.ranks import Ranks
 
 #: What has no one value where processes look at their own shares, and what the clock decides.
 _OWN = {"samples_per_s", "epoch_s", "gradient_norm", "perturbation_norm", "rise", "predicted_rise"}
-#: 14 batches of 14, or 13 of 15 and one of 1: halves that are even, or odd, or not to be had.
+#: 14 batches of 14, or 12 of 15 and one of 16: shares that are even, or not.
 _EVEN: dict[str, Any] = {"dataset": {"name": "digits", "limit": 196, "validation_fraction": 0.0}, "batch_size": 14}
 _ODD: dict[str, Any] = {**_EVEN, "batch_size": 15}
 #: What the variants' own defaults do not show in a few steps of a small model.
@@ -55,6 +55,12 @@ _JOBS: dict[str, dict[str, Any]] = {
         for name, size in (("sam", 5), ("imbsam", 5), ("esam", 7))
     },
     "three processes": {**_ODD, "sam": _synchronised("friendly"), "ranks": 3},
+    "fewer samples in the last batch than processes": {
+        **_ODD,
+        "dataset": {"name": "digits", "limit": 197, "validation_fraction": 0.0},
+        "sam": _synchronised("sam"),
+        "ranks": 3,
+    },
     "average, clipping, smoothing, adamw": {
         "sam": _synchronised("sam"),
         "ema": {"decay": 0.9},

@@ -1,6 +1,8 @@
 """People's own images: a folder for each class, perhaps in parts; whatever is wrong with them is named by its file."""
 
+import errno
 import os
+import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,8 +14,11 @@ import torch
 from PIL import Image
 
 from lowland.spec.datasets import Folder
+from lowland.spec.job import JobSpec
+from tests.worker.engine.running import session_in
+from worker.engine.building import build_run
 from worker.engine.data import DATASETS, Dataset, Samples
-from worker.engine.errors import DatasetBroken, DatasetUnavailable
+from worker.engine.errors import DatasetBroken, DatasetUnavailable, SpecUnusable
 from worker.engine.settings import EngineSettings
 
 
@@ -355,3 +360,39 @@ def test_an_image_replaced_under_its_old_time_is_decoded_anew(tmp_path: Path) ->
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert not torch.equal(_load(tmp_path).train.source, seen.train.source)
+
+
+@pytest.mark.parametrize("what", ["iterdir", "open"])
+def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """The superuser may read everything: the refusal is the operating system's, played."""
+    _write(tmp_path, {"a": 2, "b": 2})
+    refused = tmp_path / "data" / "pets" / "b" if what == "iterdir" else tmp_path / "data" / "pets" / "b" / "1.png"
+    really = getattr(Path, what)
+
+    def guarded(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == refused:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, what, guarded)
+
+    with pytest.raises(DatasetBroken, match=rf"Permission denied: '{re.escape(str(refused))}'"):
+        _load(tmp_path)
+
+
+def test_a_stop_rule_may_not_name_a_part_that_the_folder_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path, {"a": 4, "b": 4})
+    monkeypatch.setenv("LOWLAND_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("LOWLAND_CACHE_DIR", str(tmp_path / "decoded"))
+    spec = JobSpec.parse(
+        {
+            "dataset": {"name": "folder", "path": "pets", "validation_fraction": 0.0},
+            "model": "linear",
+            "stop": {"metric": "validation_accuracy", "patience": 3},
+        }
+    )
+
+    with pytest.raises(
+        SpecUnusable, match=r'stop\.metric is "validation_accuracy", and the dataset has no validation part'
+    ):
+        build_run(spec, session_in(tmp_path))

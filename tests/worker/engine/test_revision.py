@@ -73,3 +73,9 @@ def test_without_a_commit_there_is_none(tmp_path: Path, head: str | None) -> Non
         _write(tmp_path / ".git" / "HEAD", head)
 
     assert git_revision(tmp_path) is None
+
+
+def test_there_is_none_where_it_cannot_be_read(tmp_path: Path) -> None:
+    _write(tmp_path / ".git", f"gitdir: {'no file system takes such a name ' * 20}\n")
+
+    assert git_revision(tmp_path) is None

@@ -7,10 +7,11 @@ from lowland.spec.datasets import BreastCancer
 from worker.engine.data.checksums import bundled_checksums
 from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.data.splits import with_test_part
+from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
 
-def load(spec: BreastCancer, settings: EngineSettings) -> Dataset:
+def load(spec: BreastCancer, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
     """Read them from scikit-learn's own files."""
     features, labels = datasets.load_breast_cancer(return_X_y=True)
     everything = Samples(source=torch.from_numpy(features).float(), targets=torch.from_numpy(labels).long())

@@ -23,7 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -34,10 +34,12 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+from lowland.spec.reports import Preparing
 from worker.engine.data.checksums import checksums
 from worker.engine.data.dataset import Samples
 from worker.engine.data.normalise import moments_of
 from worker.engine.files import write_file
+from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
 log: Final = logging.getLogger(__name__)
@@ -47,6 +49,9 @@ FORMAT: Final = 2
 
 #: An entry that nobody has written to for so many seconds before it was complete is nobody's.
 ABANDONED_AFTER_S: Final = 3600
+
+#: Seconds between two reports that images are being decoded.
+REPORT_EVERY_S: Final = 10.0
 
 PartName = Literal["train", "validation", "test"]
 Shape = tuple[int, int, int, int]
@@ -95,6 +100,7 @@ def opened(
     *,
     files: Mapping[str, Path],
     settings: EngineSettings,
+    reporter: Reporter = SILENT,
     options: object = None,
 ) -> Opened:
     """Open what was kept of a dataset, or decode it and keep it.
@@ -104,6 +110,7 @@ def opened(
         decode: reads the files.
         files: those it reads, by their paths under the dataset's folder.
         settings: say where decoded images are kept.
+        reporter: is told now and then that images are being decoded.
         options: how it decodes them, as JSON values.
     """
     entry = settings.cache_dir / f"{dataset}-{_key(files, options)}"
@@ -112,7 +119,7 @@ def opened(
             return _read(entry)
         except (OSError, ValueError, EOFError) as problem:
             log.warning("decoded images are damaged and made again: folder=%s problem=%s", entry, problem)
-    decoded = decode()
+    decoded = _reported(decode(), reporter)
     meta = _Meta(
         classes=decoded.classes,
         shapes={name: part.shape for name, part in decoded.parts.items()},
@@ -124,6 +131,24 @@ def opened(
         log.warning("decoded images are not kept: folder=%s problem=%s", entry, problem)
     in_memory: dict[PartName, Samples] = {name: _in_memory(part) for name, part in decoded.parts.items()}
     return Opened(classes=meta.classes, parts=in_memory, checksums=meta.checksums)
+
+
+def _reported(decoded: Decoded, reporter: Reporter) -> Decoded:
+    """The same, with a report every now and then while its blocks are read."""
+
+    def blocks(part: DecodedPart) -> Iterator[np.ndarray]:
+        done, reported_at = 0, time.monotonic()
+        for block in part.blocks():
+            done += len(block)
+            if time.monotonic() - reported_at >= REPORT_EVERY_S:
+                reporter.send(Preparing(images=done, of=part.shape[0]))
+                reported_at = time.monotonic()
+            yield block
+
+    parts: dict[PartName, DecodedPart] = {
+        name: replace(part, blocks=partial(blocks, part)) for name, part in decoded.parts.items()
+    }
+    return replace(decoded, parts=parts)
 
 
 def _key(files: Mapping[str, Path], options: object) -> str:

@@ -29,8 +29,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from worker.engine.randomness import generator_for
+
 #: images, the training part's mean colour (uint8 [C]), severity, a generator on the images' device -> images
 Corruption = Callable[[Tensor, Tensor, int, torch.Generator], Tensor]
+
+#: Images that draw their random numbers together.
+DAMAGED_AT_ONCE: Final = 16
 
 NOISE_STD: Final = (0.04, 0.06, 0.08, 0.09, 0.10)
 BLUR_SIGMA: Final = (0.4, 0.6, 0.7, 0.8, 1.0)
@@ -82,6 +87,28 @@ CORRUPTIONS: Final[Mapping[str, Corruption]] = {
     "occlusion": occlusion,
     "shift": shift,
 }
+
+
+def damaged(images: Tensor, first: int, *, corruption: str, mean: Tensor, severity: int, seed: int) -> Tensor:
+    """Damage consecutive test images, each the same way whichever others are with it.
+
+    Args:
+        images: uint8 [B, C, H, W].
+        first: the number of the first one.
+        corruption: its name in `CORRUPTIONS`.
+        mean: the training part's mean colour, uint8 [C].
+        severity: 1 to 5.
+        seed: of the job; with the corruption's name and an image's number it decides what chance does.
+    """
+    end = first + len(images)
+    pieces: list[Tensor] = []
+    for start in range(first - first % DAMAGED_AT_ONCE, end, DAMAGED_AT_ONCE):
+        low, high = max(start, first), min(start + DAMAGED_AT_ONCE, end)
+        piece = images.new_zeros((DAMAGED_AT_ONCE, *images.shape[1:]))
+        piece[low - start : high - start] = images[low - first : high - first]
+        generator = generator_for(seed, corruption, start, device=images.device)
+        pieces.append(CORRUPTIONS[corruption](piece, mean, severity, generator)[low - start : high - start])
+    return torch.cat(pieces)
 
 
 def _at(severity: int, strengths: tuple[float, ...]) -> float:

@@ -6,12 +6,13 @@ A source is an image array, uint8 [M, C, H, W], or a feature table, float32 [M, 
 larger than memory, of which only what is asked for is read. Targets are classes, int64 [N], or values, float32 [N].
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
+from worker.engine.reporting import Reporter
 from worker.engine.settings import EngineSettings
 
 
@@ -57,5 +58,15 @@ class Dataset:
     """SHA-256 of every file it was read from, by the file's path under its folder."""
 
 
-#: How a dataset is read: its spec (the member of the contract's union) and what this machine is set to.
-Load = Callable[[Any, EngineSettings], Dataset]
+class Load(Protocol):
+    """How a dataset is read."""
+
+    def __call__(self, spec: Any, settings: EngineSettings, reporter: Reporter = ...) -> Dataset:
+        """Read it.
+
+        Args:
+            spec: the member of the contract's union.
+            settings: of this machine.
+            reporter: is told now and then that the engine is alive, where reading takes long.
+        """
+        ...

@@ -9,13 +9,14 @@ from lowland.spec.datasets import Digits
 from worker.engine.data.checksums import bundled_checksums
 from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.data.splits import with_test_part
+from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
 #: Pixels are counts of dark points in blocks of 4x4.
 _DARKEST: Final = 16
 
 
-def load(spec: Digits, settings: EngineSettings) -> Dataset:
+def load(spec: Digits, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
     """Read them from scikit-learn's own files; no network, no data folder."""
     pixels, labels = datasets.load_digits(return_X_y=True)
     images = (torch.from_numpy(pixels) * 255 / _DARKEST).round().to(torch.uint8).reshape(-1, 1, 8, 8)

@@ -20,6 +20,7 @@ from worker.engine.data.own_files import own_path
 from worker.engine.data.pictures import NotAPicture, read_picture
 from worker.engine.data.splits import with_test_part
 from worker.engine.errors import DatasetBroken
+from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
 #: What the folders of the parts are called.
@@ -39,7 +40,7 @@ class _Listed:
     targets: Sequence[int]
 
 
-def load(spec: Folder, settings: EngineSettings) -> Dataset:
+def load(spec: Folder, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
     """Read it from where it was kept decoded, or decode it.
 
     Raises:
@@ -47,14 +48,18 @@ def load(spec: Folder, settings: EngineSettings) -> Dataset:
         DatasetBroken: the folder is not laid out as it should be, or a file is no image.
     """
     folder = own_path(spec.name, spec.path, settings)
-    classes, parts = _listed(folder)
-    kept = opened(
-        spec.name,
-        partial(_decode, spec, folder, classes, parts),
-        files={str(path.relative_to(folder)): path for part in parts.values() for path in part.images},
-        settings=settings,
-        options={"classes": classes, "size": spec.size, "channels": spec.channels},
-    )
+    try:
+        classes, parts = _listed(folder)
+        kept = opened(
+            spec.name,
+            partial(_decode, spec, folder, classes, parts),
+            files={str(path.relative_to(folder)): path for part in parts.values() for path in part.images},
+            settings=settings,
+            reporter=reporter,
+            options={"classes": classes, "size": spec.size, "channels": spec.channels},
+        )
+    except OSError as error:  # one that nobody may read, or that has just gone
+        raise _broken(folder, error) from error
     train, test = kept.parts["train"], kept.parts.get("test")
     if test is None:
         train, test = with_test_part(spec.name, train)
@@ -165,5 +170,5 @@ def _read(spec: Folder, folder: Path, path: Path) -> np.ndarray:
         raise _broken(folder, f"{path.relative_to(folder)} {error}") from error
 
 
-def _broken(folder: Path, problem: str) -> DatasetBroken:
+def _broken(folder: Path, problem: str | OSError) -> DatasetBroken:
     return DatasetBroken("folder", folder=folder, problem=problem)

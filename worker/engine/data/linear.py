@@ -10,10 +10,11 @@ from torch import Tensor
 from lowland.spec.datasets import Linear
 from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.randomness import generator_for
+from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
 
-def load(spec: Linear, settings: EngineSettings) -> Dataset:
+def load(spec: Linear, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
     """Draw it; the same for the same spec on every machine."""
     generator = generator_for(spec.data_seed, "linear: w and b")
     weights = torch.randn(spec.variables, generator=generator)

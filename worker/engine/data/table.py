@@ -22,13 +22,14 @@ from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.data.own_files import own_path
 from worker.engine.data.splits import with_test_part
 from worker.engine.errors import ColumnUnknown, DatasetBroken
+from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
 #: pyarrow's limit for the size of a piece.
 _LARGEST_BLOCK_BYTES: Final = 2**31 - 1
 
 
-def load(spec: Table, settings: EngineSettings) -> Dataset:
+def load(spec: Table, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
     """Read it.
 
     Raises:

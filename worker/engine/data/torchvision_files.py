@@ -22,6 +22,7 @@ from worker.engine.data.checksums import checksums
 from worker.engine.data.dataset import Dataset
 from worker.engine.errors import DatasetBroken, DatasetUnavailable
 from worker.engine.network import network_timeout
+from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
 #: Images laid out anew at a time.
@@ -58,7 +59,7 @@ class TorchvisionFiles:
     sha256: Mapping[str, str] = field(default_factory=dict[str, str])
     """Checksums of files that torchvision's class reads without looking at them."""
 
-    def load(self, spec: DatasetSpec, settings: EngineSettings) -> Dataset:
+    def load(self, spec: DatasetSpec, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
         """Read it from the first folder that has it.
 
         Raises:
@@ -73,20 +74,20 @@ class TorchvisionFiles:
             elif missing := self._missing(folder):
                 looked.append(f"{folder} has no {missing}")
             else:
-                return self._opened(folder, settings)
+                return self._opened(folder, settings, reporter)
         try:
             self._download(downloads)
         # torchvision raises RuntimeError for a wrong checksum and for having tried every mirror.
         except (OSError, RuntimeError, HTTPException, EOFError) as error:
             raise DatasetUnavailable(self.name, looked=looked, cause=error) from error
-        return self._opened(downloads, settings)
+        return self._opened(downloads, settings, reporter)
 
     def _missing(self, folder: Path) -> str | None:
         return next((file for file in self.files if not (folder / file).is_file()), None)
 
-    def _opened(self, folder: Path, settings: EngineSettings) -> Dataset:
+    def _opened(self, folder: Path, settings: EngineSettings, reporter: Reporter) -> Dataset:
         files = {name: folder / name for name in self.files}
-        kept = opened(self.name, partial(self._decode, folder), files=files, settings=settings)
+        kept = opened(self.name, partial(self._decode, folder), files=files, settings=settings, reporter=reporter)
         return Dataset(
             train=kept.parts["train"], test=kept.parts["test"], classes=kept.classes, checksums=kept.checksums
         )

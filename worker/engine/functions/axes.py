@@ -12,6 +12,8 @@ Array = npt.NDArray[np.float64]
 
 #: No picture can show larger numbers: their differences have to be numbers too.
 LARGEST_SHOWN: Final = 1e150
+#: The least value on a logarithmic scale: what is below lies on its lower end.
+SMALLEST_SHOWN: Final = 1e-100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

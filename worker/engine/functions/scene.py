@@ -14,7 +14,7 @@ import numpy as np
 from lowland.spec.expressions import Expression
 from lowland.spec.functions import Named, Point
 from worker.engine.functions import Function, landscape
-from worker.engine.functions.axes import LARGEST_SHOWN, Array, Scale
+from worker.engine.functions.axes import LARGEST_SHOWN, SMALLEST_SHOWN, Array, Scale
 from worker.engine.functions.landscape import Curve, Map
 from worker.engine.functions.trail import Trail
 
@@ -99,7 +99,8 @@ def evenly(count: int, most: int) -> list[int]:
 
 def _over_steps(title: str, variant: str, *, steps: Array, values: Array) -> Scene:
     low, high = float(values.min()), float(values.max())
-    logarithmic = low > 0 and high / low >= WIDE
+    logarithmic = low > 0 and high >= WIDE * max(low, SMALLEST_SHOWN)
+    low = max(low, SMALLEST_SHOWN) if logarithmic else low
     margin = 0.06 * (high - low) or max(abs(high), 1.0)
     ratio = (high / low) ** 0.06 if logarithmic else 1.0
     return Scene(
@@ -112,7 +113,7 @@ def _over_steps(title: str, variant: str, *, steps: Array, values: Array) -> Sce
         x_name="step",
         y_name="f(x)",
         background=None,
-        path=np.stack([steps, values], axis=1),
+        path=np.stack([steps, np.maximum(values, low)], axis=1),
         steps=steps,
         values=values,
         minima=np.empty((0, 2)),

@@ -52,6 +52,8 @@ _SCENES = {
     "finite in a part only": ("log(x0) + sqrt(x1)", [[0.1, 0.1], [0.05, 0.05]]),
     "poles": ("1/x + tan(x)", [[0.5], [0.4], [-0.3]]),
     "finite at the path only": ("sqrt(x - 1) * sqrt(1 - x)", [[1.0], [1.0]]),
+    "values down to the least there is": ("sphere", [[1.0, 0.0, 0.0], [1e-50, 0.0, 0.0], [1e-160, 0.0, 0.0]]),
+    "no value that is not tiny": ("sphere", [[1e-60, 0.0, 0.0], [1e-160, 0.0, 0.0]]),
     "very far": ("-x0 + x1", [[0.0, 0.0], [1e200, -1e200], [1e300, 1e307]]),
     "very far on a curve": ("-x", [[-1e308], [1e308]]),
     "very steep": ("exp(x0**2 + x1**2)", [[26.0, 1.0], [0.0, 0.0]]),
