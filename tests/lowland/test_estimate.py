@@ -22,11 +22,11 @@ def test_a_job_is_the_sum_of_its_parts() -> None:
 
     assert estimated(dataset="digits", model="linear", sam="sam", batch_size=32) == Estimate(
         parameters=parameters,
-        model_bytes=3 * 4 * parameters,  # weights, gradients, the selected weights
+        model_bytes=5 * 4 * parameters,  # weights, gradients, the probe's copy of both, the selected weights
         data_bytes=1797 * (64 + 8),
         optimizer_bytes=2 * 4 * parameters,  # momentum, the exact restore
         activation_bytes=32 * (64 + 64 + 2 * 64 + 10) * 4,  # the batch, the layer's input, what flows back, the loss
-        total_bytes=5 * 4 * parameters + 1797 * 72 + 32 * 1064,
+        total_bytes=7 * 4 * parameters + 1797 * 72 + 32 * 1064,
     )
 
 
@@ -53,7 +53,7 @@ def test_an_average_and_selected_weights_are_copies_too() -> None:
     plain = estimated(dataset={"name": "digits", "validation_fraction": 0}, model="linear")
     averaged = estimated(dataset="digits", model="linear", ema={"decay": 0.9})
 
-    assert (plain.model_bytes, averaged.model_bytes) == (2 * 4 * 650, 4 * 4 * 650)
+    assert (plain.model_bytes, averaged.model_bytes) == (4 * 4 * 650, 6 * 4 * 650)
 
 
 def test_half_precision_halves_what_a_forward_pass_keeps_and_copies_the_weights() -> None:

@@ -57,7 +57,9 @@ def storages() -> Iterator[int]:
     sizes = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
     # Of a gradient Python has an object only once it was looked at.
     sizes |= {
-        t.grad.untyped_storage().data_ptr(): t.grad.untyped_storage().nbytes() for t in tensors if t.grad is not None
+        t.grad.untyped_storage().data_ptr(): t.grad.untyped_storage().nbytes()
+        for t in tensors
+        if t.is_leaf and t.grad is not None
     }
     yield from sizes.values()
 

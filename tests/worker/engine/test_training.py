@@ -210,7 +210,7 @@ SHAPES = {"digits": ImageShape(channels=1, height=8, width=8), "diabetes": Vecto
 
 @pytest.mark.parametrize(("name", "metric"), [("digits", "test_accuracy"), ("diabetes", "test_mse")])
 def test_weights_and_manifest_are_enough_to_answer_as_the_run_did(tmp_path: Path, name: str, metric: str) -> None:
-    spec = tiny(dataset=name, model={"name": "mlp", "width": 16}, epochs=3)
+    spec = tiny(dataset=name, model={"name": "mlp", "width": 16}, epochs=3, precision="fp32")
     ended = run(spec, tmp_path)
     assert spec.dataset is not None
     data = DATASETS[spec.dataset.name](spec.dataset, EngineSettings())
