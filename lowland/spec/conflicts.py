@@ -139,12 +139,20 @@ def _several_processes(spec: JobSpec) -> None:
         )
 
 
+#: What a task is selected by.
+_SCORES: Final = {"classification": "accuracy", "regression": "r2"}
+
+
+def _validates(spec: JobSpec) -> bool:
+    return spec.dataset is not None and spec.dataset.validation_fraction > 0
+
+
 def _metric_of_the_task(spec: JobSpec) -> None:
     if spec.stop is None or spec.stop.metric is None:
         return
     # A folder may have a part of its own; only who reads it knows.
-    has_validation = isinstance(spec.dataset, Folder) or (spec.dataset and spec.dataset.validation_fraction > 0)
-    score = {"classification": "accuracy", "regression": "r2"}.get(spec.task)
+    has_validation = isinstance(spec.dataset, Folder) or _validates(spec)
+    score = _SCORES.get(spec.task)
     known = ["value"] if spec.task == "function" else ["train_loss", *(["train_r2"] if score == "r2" else [])]
     if has_validation:
         known += [f"validation_{score}", "validation_loss"]
@@ -152,6 +160,17 @@ def _metric_of_the_task(spec: JobSpec) -> None:
         raise Conflict(
             "stop.metric",
             f'stop.metric is "{spec.stop.metric}", which this job has no series of; give {one_of(known)}',
+        )
+
+
+def _target_within_reach(spec: JobSpec) -> None:
+    if spec.stop is None or spec.stop.target is None:
+        return
+    by_default = f"validation_{_SCORES[spec.task]}" if spec.task in _SCORES and _validates(spec) else ""
+    metric = spec.stop.metric or by_default
+    if metric.endswith(("accuracy", "r2")) and spec.stop.target > 1:
+        raise Conflict(
+            "stop.target", f"stop.target is {spec.stop.target:g}, and no {metric} is above 1; give at most 1"
         )
 
 
@@ -190,4 +209,5 @@ CHECKS: Final[Sequence[Callable[[JobSpec], None]]] = [
     _graphs_kept,
     _several_processes,
     _metric_of_the_task,
+    _target_within_reach,
 ]

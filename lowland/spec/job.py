@@ -51,7 +51,7 @@ class Stop(SpecModel):
     min_delta: float = Field(default=0.0, ge=0, le=LARGEST)
     """The least change that counts as an improvement."""
     target: float | None = None
-    """Stop as soon as the metric is this good."""
+    """Stop as soon as the metric is this good; an accuracy (a fraction) and R² at most 1."""
     max_seconds: float | None = Field(default=None, gt=0)
     """Stop after so many seconds of training, over all attempts; the epoch under way is measured and counts."""
 

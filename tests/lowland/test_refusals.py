@@ -60,6 +60,8 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
         "stop.metric",
         'give "train_loss"',
     ),
+    ({**DIGITS, "stop": {"target": 98}}, "stop.target", "no validation_accuracy is above 1; give at most 1"),
+    ({"dataset": "linear", "stop": {"target": 1.5}}, "stop.target", "no validation_r2 is above 1; give at most 1"),
     ({**POINT, "stop": {"metric": "train_loss", "target": 0.0}}, "stop.metric", 'give "value"'),
     ({**DIGITS, "schedule": {"name": "step", "milestones": [0.5, 0.25]}}, "schedule.milestones", "in ascending order"),
     ({**DIGITS, "evaluate": {"corruptions": ["blur", "blur"]}}, "evaluate.corruptions", "give each once"),
