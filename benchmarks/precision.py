@@ -1,4 +1,4 @@
-"""What `precision: "auto"` should be on this CPU: passes of every model in fp32 and in bf16, in turns.
+"""What `precision: "auto"` should be on this CPU: passes of our own models in fp32 and in bf16, in turns.
 
     python benchmarks/precision.py [--turns 15] [--threads 2]
 
@@ -8,16 +8,15 @@ Prints milliseconds in both and the median of the ratios, turn by turn, with its
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 import torch.nn.functional as F
-from sam_peers.timing import ratios, spread
+from sam_peers.timing import ratios, spread, wall_clock
 
 from lowland.spec import JobSpec
 from worker.engine.device import Precision, autocast, choose_precision, computing
@@ -50,16 +49,16 @@ def main() -> None:
         print("| model | fp32, ms | bf16, ms | fp32 over bf16 |\n|---|---|---|---|")
         for name, shape in CASES.items():
             sides = [_passes(name, shape, precision) for precision in ("fp32", "bf16")]
-            fp32, bf16 = zip(*([_timed(side) for side in sides] for _ in range(options.turns)), strict=True)
-            medians = [1e3 * spread(times).median for times in (fp32, bf16)]
+            fp32, bf16 = zip(*([wall_clock(side) for side in sides] for _ in range(options.turns)), strict=True)
+            medians = [spread(times).median for times in (fp32, bf16)]
             print(f"| {name} | {medians[0]:.2f} | {medians[1]:.2f} | {ratios(fp32, bf16)} |", flush=True)
 
 
 def _passes(name: str, shape: ImageShape, precision: Precision) -> Callable[[], None]:
     """Passes of a model of its own; the first ones, in which kernels are chosen, are over."""
-    spec: Any = JobSpec.parse({"dataset": "cifar10", "model": name}).model
+    options = JobSpec.parse({"dataset": "cifar10", "model": name}).model.options()
     torch.manual_seed(0)
-    model = MODELS[name](shape, CLASSES, **spec.model_dump(exclude={"name", "init_from", "pretrained"}))
+    model = MODELS[name](shape, CLASSES, **options)
     model = model.to(memory_format=torch.channels_last)
     inputs = torch.randn(BATCH_SIZE, shape.channels, shape.height, shape.width)
     inputs = inputs.to(memory_format=torch.channels_last)
@@ -74,12 +73,6 @@ def _passes(name: str, shape: ImageShape, precision: Precision) -> Callable[[], 
     for _ in range(3):
         passes()
     return passes
-
-
-def _timed(passes: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    passes()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

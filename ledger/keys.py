@@ -39,7 +39,10 @@ SCHEMA: Final = "2"
 def check_schema(found: str) -> None:
     """Raise LedgerUnusable unless it is ours."""
     if found != SCHEMA:
-        raise LedgerUnusable(f"the ledger has layout {found}; this version of Lowland reads layout {SCHEMA}")
+        raise LedgerUnusable(
+            f"the ledger has layout {found}; this version of Lowland reads layout {SCHEMA}: give it another Redis "
+            "database, prefix or data folder, or start the version that wrote this one"
+        )
 
 
 #: Device classes: which machines may claim a job.

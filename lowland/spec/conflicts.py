@@ -17,7 +17,7 @@ from lowland.spec.schedules import OneCycle
 from lowland.spec.show import one_of, shown
 
 if TYPE_CHECKING:
-    from lowland.spec.job import JobSpec
+    from lowland.spec.job import JobSpec, Stop
 
 
 def _one_task(spec: JobSpec) -> None:
@@ -164,14 +164,18 @@ def _metric_of_the_task(spec: JobSpec) -> None:
 
 
 def _target_within_reach(spec: JobSpec) -> None:
-    if spec.stop is None or spec.stop.target is None:
+    if spec.stop is None:
         return
     by_default = f"validation_{_SCORES[spec.task]}" if spec.task in _SCORES and _validates(spec) else ""
-    metric = spec.stop.metric or by_default
-    if metric.endswith(("accuracy", "r2")) and spec.stop.target > 1:
-        raise Conflict(
-            "stop.target", f"stop.target is {spec.stop.target:g}, and no {metric} is above 1; give at most 1"
-        )
+    if mistake := target_out_of_reach(spec.stop, spec.stop.metric or by_default):
+        raise Conflict("stop.target", mistake)
+
+
+def target_out_of_reach(stop: Stop, metric: str) -> str | None:
+    """What is wrong with a target that a series cannot reach; a folder's engine asks again, which knows the series."""
+    if stop.target is None or stop.target <= 1 or not metric.endswith(("accuracy", "r2")):
+        return None
+    return f"stop.target is {stop.target:g}, and no {metric} is above 1; give at most 1"
 
 
 def _nothing_of_data_for_a_function(spec: JobSpec) -> None:

@@ -1,6 +1,7 @@
 """What a job will need of memory, by arithmetic: nothing is read, nothing is built.
 
-    model         weights, their gradients, and the copies that are kept of them (the selected ones, an average)
+    model         weights and their gradients, both once more for a close look at an epoch's last step, and the copies
+                  that are kept of the weights (the selected ones, an average)
     data          the dataset, raw as it lies in memory
     optimizer     the base optimizer's state, and what the variant holds beside it at its worst
     activations   one batch, what its forward pass keeps for the backward pass, and what flows back through that: the
@@ -55,7 +56,7 @@ class Estimate(SpecModel):
     parameters: int | None
     """Trainable numbers in the model."""
     model_bytes: int | None
-    """Weights, gradients, and copies of the weights."""
+    """Weights, gradients, and copies of them."""
     data_bytes: int | None
     """The dataset."""
     optimizer_bytes: int | None

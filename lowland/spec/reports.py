@@ -1,8 +1,9 @@
 """What an engine tells its runner: one JSON object a line, and an exit status. They meet here and nowhere else.
 
-    preparing*, started, (progress | epoch | checkpoint | artifact | notice)*, result    exit 0: succeeded
-    ... checkpoint                                                  exit EXIT_STOPPED: stopped on request (SIGTERM)
-    ... error                                                       exit 1: the error says whether to try again
+    preparing*, started, (progress | epoch | checkpoint | artifact | notice)*, result
+                        exit 0: succeeded
+    ... checkpoint      exit EXIT_STOPPED: stopped on request (SIGTERM)
+    ... error           exit 1: the error says whether to try again
 
 Files a report names lie in the run's folder; they exist for others only once the report that names them is recorded.
 """
@@ -26,13 +27,14 @@ Accuracy = Annotated[float, Field(ge=0, le=1)]
 
 
 class Preparing(SpecModel):
-    """The engine decodes its data, which may take long; sent now and then."""
+    """The engine reads its data for the first time, which may take long; sent at most once a second."""
 
     report: Literal["preparing"] = "preparing"
-    images: int
-    """Decoded so far, of the part under way."""
+    work: Literal["decoding", "checksums"]
+    """Images of a part are decoded, or files are read for their checksums."""
+    done: int
+    """How many, so far."""
     of: int
-    """How many that part has."""
 
 
 class Started(SpecModel):

@@ -66,7 +66,10 @@ def test_a_redis_with_another_layout_is_refused(tmp_path: Path, redis_url: str) 
     ended = serve("--port", "0", "--data-dir", str(tmp_path), "--redis-url", redis_url, LOWLAND_REDIS_PREFIX=prefix)
 
     place = redis_url.removeprefix("redis://").removesuffix("/0")
-    reason = "the ledger has layout 999; this version of Lowland reads layout 2"
+    reason = (
+        "the ledger has layout 999; this version of Lowland reads layout 2: give it another Redis database, prefix or "
+        "data folder, or start the version that wrote this one"
+    )
     _assert_refused(ended, f"lowland: the Redis at {place} cannot be used: {reason}")
 
 

@@ -11,6 +11,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from lowland.spec.conflicts import target_out_of_reach
 from lowland.spec.datasets import augment_of
 from lowland.spec.job import JobSpec
 from lowland.spec.models import Resnet18, Torchvision
@@ -118,7 +119,6 @@ def build_run(spec: JobSpec, session: Session) -> Run:
         device=device,
         channels_last=spec.channels_last,
     )
-    _check_stop_rule(spec, parts)
     batches = TrainingBatches(
         parts,
         AUGMENTATIONS[augment_of(spec.dataset)],
@@ -155,18 +155,24 @@ def build_run(spec: JobSpec, session: Session) -> Run:
         ),
         warm_start=warm_start,
     )
+    _check_stop_rule(run)
     _tell_optimizer(run)
     return run
 
 
-def _check_stop_rule(spec: JobSpec, parts: Parts) -> None:
-    """Whether a folder has a validation part shows only once it has been read."""
-    metric = "" if spec.stop is None else spec.stop.metric or ""
-    if metric.startswith("validation_") and parts.validation is None:
+def _check_stop_rule(run: Run) -> None:
+    """What the contract cannot know: whether a folder has a validation part shows only once it has been read."""
+    stop = run.spec.stop
+    if stop is None:
+        return
+    metric = stop.metric or run.objective
+    if metric.startswith("validation_") and run.parts.validation is None:
         raise SpecUnusable(
             f'stop.metric is "{metric}", and the dataset has no validation part; give it one, give '
             'dataset.validation_fraction, or give stop.metric = "train_loss"'
         )
+    if mistake := target_out_of_reach(stop, metric):
+        raise SpecUnusable(mistake)
 
 
 def _tell_optimizer(run: Run) -> None:

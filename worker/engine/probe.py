@@ -75,7 +75,7 @@ class Probe:
         norms: list[Tensor] = []
         predicted: list[Tensor] = []
         for p, start, g in zip(self._parameters, self._start, self._gradient, strict=True):
-            eps = p - start  # of one parameter at a time, which takes no memory to speak of
+            eps = p - start  # of one parameter at a time, not of all
             norms.append(eps.norm())
             predicted.append((eps * g).sum())
         return [torch.stack(norms).norm(), rise, torch.stack(predicted).sum()]

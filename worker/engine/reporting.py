@@ -2,13 +2,15 @@
 
 import os
 import time
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
-from lowland.spec.reports import Advanced, Report, write_report
+from lowland.spec.reports import Advanced, Preparing, Report, write_report
 from lowland.spec.resource import Progress
 
 #: Seconds between two progress reports, at least.
 PROGRESS_INTERVAL_S: Final = 0.25
+#: Seconds between two reports that data are being prepared, at least.
+PREPARING_INTERVAL_S: Final = 1.0
 
 
 class Reporter:
@@ -26,6 +28,24 @@ class Reporter:
 
 #: For a process that another one speaks for.
 SILENT: Final = Reporter(None)
+
+
+class PreparingMeter:
+    """Says now and then that the engine is alive while it prepares so many things."""
+
+    def __init__(self, reporter: Reporter, work: Literal["decoding", "checksums"], *, of: int) -> None:
+        self._reporter = reporter
+        self._work: Literal["decoding", "checksums"] = work
+        self._of = of
+        self._done = 0
+        self._sent_at = time.monotonic()
+
+    def count(self, more: int) -> None:
+        """So many more are done."""
+        self._done += more
+        if time.monotonic() - self._sent_at >= PREPARING_INTERVAL_S:
+            self._reporter.send(Preparing(work=self._work, done=self._done, of=self._of))
+            self._sent_at = time.monotonic()
 
 
 class ProgressMeter:

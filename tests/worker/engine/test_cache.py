@@ -282,23 +282,43 @@ def test_the_checksums_are_kept_with_the_images(source: Source) -> None:
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-def test_an_engine_that_decodes_for_long_says_that_it_is_alive(
+def test_an_engine_that_reads_for_long_says_that_it_is_alive(
     source: Source, is_kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.engine.data.cache.REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("worker.engine.reporting.PREPARING_INTERVAL_S", 0.0)
     if not is_kept:
         source.settings.cache_dir.write_text("no folder")
     told = BytesIO()
 
     source.open_and_tell(Reporter(told))
 
-    reports = [read_report(line) for line in told.getvalue().splitlines()]
-    assert reports == [Preparing(images=images, of=of) for images, of in ((2, 3), (3, 3), (2, 2), (2, 2))]
+    assert [read_report(line) for line in told.getvalue().splitlines()] == [
+        Preparing(work="checksums", done=1, of=1),
+        Preparing(work="decoding", done=2, of=3),
+        Preparing(work="decoding", done=3, of=3),
+        Preparing(work="decoding", done=2, of=2),
+        Preparing(work="decoding", done=2, of=2),
+    ]
 
 
-def test_what_is_decoded_quickly_is_not_worth_a_word(source: Source) -> None:
+def test_what_is_read_quickly_is_not_worth_a_word(source: Source) -> None:
     told = BytesIO()
 
     source.open_and_tell(Reporter(told))
 
     assert told.getvalue() == b""
+
+
+def test_reports_that_nobody_takes_are_not_taken_for_a_full_disk(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engine.reporting.PREPARING_INTERVAL_S", 0.0)
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with pytest.raises(BrokenPipeError):
+        source.open_and_tell(Reporter(writer))
+
+    os.close(writer)
+    assert source.entries == []
+    assert source.decoded <= 1

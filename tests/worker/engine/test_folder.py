@@ -5,6 +5,8 @@ import os
 import re
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from PIL import Image
 
 from lowland.spec.datasets import Folder
 from lowland.spec.job import JobSpec
+from lowland.spec.reports import Preparing, read_report
 from tests.worker.engine.running import session_in
 from worker.engine.building import build_run
 from worker.engine.data import DATASETS, Dataset, Samples
 from worker.engine.errors import DatasetBroken, DatasetUnavailable, SpecUnusable
+from worker.engine.reporting import Reporter
 from worker.engine.settings import EngineSettings
 
 
@@ -380,19 +384,65 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         _load(tmp_path)
 
 
-def test_a_stop_rule_may_not_name_a_part_that_the_folder_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _write(tmp_path, {"a": 4, "b": 4})
+def test_a_place_to_keep_images_that_may_not_be_read_is_not_the_folders_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path, {"a": 2, "b": 2})
+    really = Path.exists
+
+    def guarded(path: Path, **options: Any) -> bool:
+        if path.is_relative_to(tmp_path / "decoded"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return really(path, **options)
+
+    monkeypatch.setattr(Path, "exists", guarded)
+
+    with pytest.raises(PermissionError):
+        _load(tmp_path)
+
+
+_WITHOUT_A_PART_BY_FRACTION: dict[str, Any] = {
+    "dataset": {"name": "folder", "path": "pets", "validation_fraction": 0.0},
+    "model": "linear",
+}
+
+
+@pytest.fixture
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine looks for folders in `tmp_path / "data"`."""
     monkeypatch.setenv("LOWLAND_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("LOWLAND_CACHE_DIR", str(tmp_path / "decoded"))
-    spec = JobSpec.parse(
-        {
-            "dataset": {"name": "folder", "path": "pets", "validation_fraction": 0.0},
-            "model": "linear",
-            "stop": {"metric": "validation_accuracy", "patience": 3},
-        }
-    )
+
+
+@pytest.mark.usefixtures("_own_folder")
+def test_a_stop_rule_may_not_name_a_part_that_the_folder_lacks(tmp_path: Path) -> None:
+    _write(tmp_path, {"a": 4, "b": 4})
+    stop = {"metric": "validation_accuracy", "patience": 3}
+
+    with pytest.raises(SpecUnusable, match=r'metric is "validation_accuracy", and the dataset has no validation part'):
+        build_run(JobSpec.parse({**_WITHOUT_A_PART_BY_FRACTION, "stop": stop}), session_in(tmp_path))
+
+
+@pytest.mark.usefixtures("_own_folder")
+def test_a_target_above_what_the_folders_own_part_can_reach_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, {"train/a": 4, "train/b": 4, "validation/a": 2, "validation/b": 2})
 
     with pytest.raises(
-        SpecUnusable, match=r'stop\.metric is "validation_accuracy", and the dataset has no validation part'
+        SpecUnusable, match=r"stop\.target is 98, and no validation_accuracy is above 1; give at most 1"
     ):
-        build_run(spec, session_in(tmp_path))
+        build_run(JobSpec.parse({**_WITHOUT_A_PART_BY_FRACTION, "stop": {"target": 98}}), session_in(tmp_path))
+
+
+@pytest.mark.usefixtures("_own_folder")
+def test_a_run_that_reads_a_folder_for_long_says_that_it_is_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path, {"a": 4, "b": 4})
+    monkeypatch.setattr("worker.engine.reporting.PREPARING_INTERVAL_S", 0.0)
+    told = BytesIO()
+
+    build_run(JobSpec.parse(_WITHOUT_A_PART_BY_FRACTION), replace(session_in(tmp_path), reporter=Reporter(told)))
+
+    works = [read_report(line) for line in told.getvalue().splitlines()]
+    assert Preparing(work="checksums", done=8, of=8) in works
+    assert Preparing(work="decoding", done=8, of=8) in works

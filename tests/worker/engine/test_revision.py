@@ -1,5 +1,7 @@
 """The revision that is running, read from any kind of checkout."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,13 @@ def test_without_a_commit_there_is_none(tmp_path: Path, head: str | None) -> Non
     assert git_revision(tmp_path) is None
 
 
-def test_there_is_none_where_it_cannot_be_read(tmp_path: Path) -> None:
-    _write(tmp_path / ".git", f"gitdir: {'no file system takes such a name ' * 20}\n")
+def test_there_is_none_where_it_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The superuser may read everything: the refusal is the operating system's, played."""
+    _write(tmp_path / ".git" / "HEAD", f"{COMMIT}\n")
+
+    def refused(path: Path) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_text", refused)
 
     assert git_revision(tmp_path) is None

@@ -34,12 +34,11 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from lowland.spec.reports import Preparing
 from worker.engine.data.checksums import checksums
 from worker.engine.data.dataset import Samples
 from worker.engine.data.normalise import moments_of
 from worker.engine.files import write_file
-from worker.engine.reporting import SILENT, Reporter
+from worker.engine.reporting import SILENT, PreparingMeter, Reporter
 from worker.engine.settings import EngineSettings
 
 log: Final = logging.getLogger(__name__)
@@ -49,9 +48,6 @@ FORMAT: Final = 2
 
 #: An entry that nobody has written to for so many seconds before it was complete is nobody's.
 ABANDONED_AFTER_S: Final = 3600
-
-#: Seconds between two reports that images are being decoded.
-REPORT_EVERY_S: Final = 10.0
 
 PartName = Literal["train", "validation", "test"]
 Shape = tuple[int, int, int, int]
@@ -110,7 +106,7 @@ def opened(
         decode: reads the files.
         files: those it reads, by their paths under the dataset's folder.
         settings: say where decoded images are kept.
-        reporter: is told now and then that images are being decoded.
+        reporter: is told now and then how far reading is.
         options: how it decodes them, as JSON values.
     """
     entry = settings.cache_dir / f"{dataset}-{_key(files, options)}"
@@ -123,10 +119,12 @@ def opened(
     meta = _Meta(
         classes=decoded.classes,
         shapes={name: part.shape for name, part in decoded.parts.items()},
-        checksums=checksums(files),
+        checksums=checksums(files, reporter),
     )
     try:
         return _keep(entry, decoded, meta)
+    except BrokenPipeError:  # it is the reports that nobody takes, and not the images
+        raise
     except OSError as problem:
         log.warning("decoded images are not kept: folder=%s problem=%s", entry, problem)
     in_memory: dict[PartName, Samples] = {name: _in_memory(part) for name, part in decoded.parts.items()}
@@ -137,12 +135,9 @@ def _reported(decoded: Decoded, reporter: Reporter) -> Decoded:
     """The same, with a report every now and then while its blocks are read."""
 
     def blocks(part: DecodedPart) -> Iterator[np.ndarray]:
-        done, reported_at = 0, time.monotonic()
+        meter = PreparingMeter(reporter, "decoding", of=part.shape[0])
         for block in part.blocks():
-            done += len(block)
-            if time.monotonic() - reported_at >= REPORT_EVERY_S:
-                reporter.send(Preparing(images=done, of=part.shape[0]))
-                reported_at = time.monotonic()
+            meter.count(len(block))
             yield block
 
     parts: dict[PartName, DecodedPart] = {

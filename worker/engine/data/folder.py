@@ -58,7 +58,9 @@ def load(spec: Folder, settings: EngineSettings, reporter: Reporter = SILENT) ->
             reporter=reporter,
             options={"classes": classes, "size": spec.size, "channels": spec.channels},
         )
-    except OSError as error:  # one that nobody may read, or that has just gone
+    except (PermissionError, FileNotFoundError) as error:
+        if not Path(str(error.filename)).is_relative_to(folder):
+            raise
         raise _broken(folder, error) from error
     train, test = kept.parts["train"], kept.parts.get("test")
     if test is None:
