@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of the CPU; default: 2")
     options = parser.parse_args()
     with computing(CPU, deterministic=True, threads=options.threads):
-        print(f"{torch.backends.cpu.get_cpu_capability()}; auto is {choose_precision('auto', CPU)}\n")
+        print(f"{torch.backends.cpu.get_cpu_capability()}; auto is {choose_precision('auto', CPU, GREY)}\n")
         print("| model | fp32, ms | bf16, ms | fp32 over bf16 |\n|---|---|---|---|")
         for name, shape in CASES.items():
             sides = [_passes(name, shape, precision) for precision in ("fp32", "bf16")]

@@ -48,7 +48,7 @@ class Bare:
         self._spec = spec
         self._parts = parts_of(spec)
         self._augment = AUGMENTATIONS[augment_of(spec.dataset)]
-        self._precision: Precision = choose_precision(spec.precision, CPU)
+        self._precision: Precision = choose_precision(spec.precision, CPU, self._parts.input_shape)
         self._generator = torch.Generator().manual_seed(0)
         self._radius = radius_of(spec)
         self._model = _model_of(spec).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: documented, missing in the stub

@@ -100,11 +100,11 @@ def _images_to_be_corrupted(spec: JobSpec) -> None:
 
 def _matrices_for_muon(spec: JobSpec) -> None:
     if isinstance(spec.optimizer, Muon) and (spec.dataset is None or not spec.model.has_hidden_matrices):
-        what = f'model.name is "{spec.model.name}"' if spec.dataset else "a function"
+        what = f'model "{spec.model.name}"' if spec.dataset else "a function"
         raise Conflict(
             "optimizer.name",
-            f'optimizer.name is "muon", which is for hidden weight matrices, and {what} has none; '
-            "give another optimizer, or another model",
+            f'optimizer.name is "muon", which is for hidden weight matrices; {what} has none. '
+            "Give another optimizer, or a model with some, such as mlp or vit-tiny",
         )
 
 

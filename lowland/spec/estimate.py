@@ -50,6 +50,10 @@ VARIANT_COPIES: Final[Mapping[str, int]] = {
 }
 
 
+#: Samples, channels and sides of one of them (features as so many channels of one pixel), and outputs.
+Data = tuple[int, tuple[int, int, int], int]
+
+
 class Estimate(SpecModel):
     """Of each process of a job, in bytes; null is what cannot be known without reading or building."""
 
@@ -67,16 +71,17 @@ class Estimate(SpecModel):
     """All of them; null where one is."""
 
 
-def estimate(spec: JobSpec, *, precision: str | None = None) -> Estimate:
+def estimate(spec: JobSpec, *, precision: str | None = None, data: Data | None = None) -> Estimate:
     """Estimate a job.
 
     Args:
         precision: what "auto" comes to where that is known ("fp32", "bf16", "fp16"); else it counts as fp32, which
-            takes most.
+            takes most of activations.
+        data: of people's own files, once they have been read; of other datasets it is known.
     """
     if spec.dataset is None:
         return _of_a_function(len(spec.start or ()))
-    known = _set(spec.dataset)
+    known = data or _set(spec.dataset)
     if known is None:
         return _summed(None, None, None, None, None)
     samples, shape, outputs = known
@@ -99,7 +104,7 @@ def estimate(spec: JobSpec, *, precision: str | None = None) -> Estimate:
     )
 
 
-def _set(dataset: DatasetSpec) -> tuple[int, tuple[int, int, int], int] | None:
+def _set(dataset: DatasetSpec) -> Data | None:
     """Samples, shape and outputs; None for people's own files."""
     if isinstance(dataset, Linear):
         return dataset.samples + max(1, dataset.samples // 4), (dataset.variables, 1, 1), 1

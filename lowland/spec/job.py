@@ -144,8 +144,8 @@ class JobSpec(SpecModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Probability taken from the true class and spread over all (Szegedy et al., CVPR 2016)."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the passes; weights stay fp32. "auto" is bf16 where the device computes in it, else fp32; "fp16"
-    comes with a loss scaler."""
+    """Arithmetic of the passes; weights stay fp32. "auto" is bf16 where the device computes in it (a CPU: of
+    images of at least 16 x 16 pixels), else fp32; "fp16" comes with a loss scaler."""
     channels_last: bool = True
     """Lay images out with channels last, faster for convolutions."""
     compile: bool = False

@@ -76,6 +76,8 @@ class RmsProp(SpecModel):
 class Muon(SpecModel):
     """Muon on the hidden weight matrices (torch.optim.Muon; Jordan et al., 2024), AdamW on everything else.
 
+    Those of mlp, vit-tiny and some of torchvision's models; kernels of convolutions are not matrices.
+
     Muon's updates are scaled to the size of AdamW's, so that one learning rate does for both.
     """
 

@@ -34,8 +34,8 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
     ({**LINEAR, "label_smoothing": 0.1}, "label_smoothing", "the task is regression, which has no labels"),
     ({**LINEAR, "model": "cnn"}, "model.name", 'which takes images, and dataset.name is "linear", which has none'),
     ({**LINEAR, "evaluate": {"corruptions": ["blur"]}}, "evaluate.corruptions", "are of images"),
-    ({**DIGITS, "model": "cnn", "optimizer": "muon"}, "optimizer.name", 'and model.name is "cnn" has none'),
-    ({**POINT, "optimizer": "muon"}, "optimizer.name", "and a function has none"),
+    ({**DIGITS, "model": "cnn", "optimizer": "muon"}, "optimizer.name", 'weight matrices; model "cnn" has none'),
+    ({**POINT, "optimizer": "muon"}, "optimizer.name", "weight matrices; a function has none"),
     ({**DIGITS, "sam": {"second_order": True}, "compile": True}, "compile", "leave out sam.second_order, or give"),
     (
         {**DIGITS, "sam": {"shard_size": 8}, "precision": "fp16"},

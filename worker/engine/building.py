@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lowland.spec.conflicts import target_out_of_reach
 from lowland.spec.datasets import augment_of
+from lowland.spec.estimate import estimate
 from lowland.spec.job import JobSpec
 from lowland.spec.models import Resnet18, Torchvision
 from lowland.spec.sam import Plain
@@ -21,9 +22,9 @@ from worker.engine.batches import Forward, TrainingBatches
 from worker.engine.data import DATASETS
 from worker.engine.data.augment import AUGMENTATIONS
 from worker.engine.data.parts import Parts, prepare
-from worker.engine.device import Precision, choose_precision, device_name
-from worker.engine.errors import SpecUnusable, VariantUnsuited
-from worker.engine.models import MODELS
+from worker.engine.device import Precision, choose_precision, device_name, memory_of
+from worker.engine.errors import MemoryTooSmall, SpecUnusable, VariantUnsuited
+from worker.engine.models import MODELS, Vector
 from worker.engine.models.pretrained import load_pretrained
 from worker.engine.models.warm_start import WarmStart, load_weights
 from worker.engine.optim import build_optimizer
@@ -111,7 +112,6 @@ def build_run(spec: JobSpec, session: Session) -> Run:
     if spec.dataset is None:
         raise SpecUnusable("dataset is missing; this is for jobs that have one")
     device = session.device
-    precision = choose_precision(spec.precision, device)
     parts = prepare(
         DATASETS[spec.dataset.name](spec.dataset, session.settings, session.reporter),
         spec.dataset,
@@ -119,6 +119,8 @@ def build_run(spec: JobSpec, session: Session) -> Run:
         device=device,
         channels_last=spec.channels_last,
     )
+    precision = choose_precision(spec.precision, device, parts.input_shape)
+    _check_memory(spec, parts, session, precision)
     batches = TrainingBatches(
         parts,
         AUGMENTATIONS[augment_of(spec.dataset)],
@@ -158,6 +160,20 @@ def build_run(spec: JobSpec, session: Session) -> Run:
     _check_stop_rule(run)
     _tell_optimizer(run)
     return run
+
+
+def _check_memory(spec: JobSpec, parts: Parts, session: Session, precision: Precision) -> None:
+    """Refuse what would not fit if all memory were free; data apart, which may stay on disk."""
+    inputs = parts.input_shape
+    sides = (inputs.values, 1, 1) if isinstance(inputs, Vector) else (inputs.channels, inputs.height, inputs.width)
+    samples = len(parts.training) + len(parts.test)
+    needed = estimate(spec, precision=precision, data=(samples, sides, parts.outputs))
+    ranks = session.ranks.count if session.device.type == "cpu" else 1
+    bytes_needed = ranks * sum(
+        size or 0 for size in (needed.model_bytes, needed.optimizer_bytes, needed.activation_bytes)
+    )
+    if bytes_needed > (there := memory_of(session.device)):
+        raise MemoryTooSmall(needed=bytes_needed, there=there)
 
 
 def _check_stop_rule(run: Run) -> None:

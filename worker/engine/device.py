@@ -4,12 +4,20 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, Literal
 
 import torch
 
 from worker.engine.errors import DeviceUnavailable
 from worker.engine.memory import keep_freed_memory
+from worker.engine.models.shape import InputShape, Vector
+
+#: Of an image for which a CPU computes in bf16 of its own accord.
+LEAST_PIXELS: Final = 16 * 16
+
+#: Where Linux says how much memory a container may use, or "max".
+_CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -34,21 +42,42 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], *, rank: int = 0) -> t
     return device
 
 
-def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
+def choose_precision(
+    wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device, inputs: InputShape
+) -> Precision:
     """The arithmetic of the passes. Nothing is measured for `auto`; this is the table:
 
-    | device                                                | auto |
-    |-------------------------------------------------------|------|
-    | CUDA that computes in bf16 (compute capability ≥ 8.0) | bf16 |
-    | other CUDA                                            | fp32 |
-    | CPU with AVX512-BF16 (those with AMX have it too)     | bf16 |
-    | other CPU                                             | fp32 |
+    | device                                                     | auto |
+    |------------------------------------------------------------|------|
+    | CUDA that computes in bf16 (compute capability ≥ 8.0)      | bf16 |
+    | other CUDA                                                 | fp32 |
+    | CPU with AVX512-BF16 (those with AMX have it too), images  | bf16 |
+    | of at least 16 x 16 pixels                                 |      |
+    | other CPU, other inputs                                    | fp32 |
 
-    On a CPU where bf16 is emulated, a step takes many times as long; `benchmarks/precision.py` measures it.
+    On a CPU where bf16 is emulated, a step takes many times as long; `benchmarks/precision.py` measures it. Of small
+    inputs bf16 makes nothing faster there, and its kernels share even those out among all threads: beside other
+    processes that keep the cores busy, digits took up to 50 times as long as in fp32, KMNIST half as long.
     """
-    if wanted == "auto":
-        return "bf16" if _BF16_IN_HARDWARE[device.type]() else "fp32"
-    return wanted
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    is_small = isinstance(inputs, Vector) or inputs.height * inputs.width < LEAST_PIXELS
+    # torch.cpu.get_capabilities, which is public, is younger than the oldest torch that is supported.
+    return "bf16" if not is_small and torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+def memory_of(device: torch.device) -> int:
+    """All the memory there is, in bytes; of the host what a container allows."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        allowed = _CGROUP_LIMIT.read_text().strip()
+    except OSError:
+        return host
+    return min(host, int(allowed)) if allowed.isdecimal() else host
 
 
 def device_name(device: torch.device) -> str:
@@ -92,15 +121,3 @@ def _set(*, deterministic: bool, fill: bool, benchmark: bool) -> None:
     # Filling memory that is about to be overwritten helps to find mistakes and costs time; it changes no result.
     torch.utils.deterministic.fill_uninitialized_memory = fill  # pyright: ignore[reportAttributeAccessIssue]: set up by torch at import
     torch.backends.cudnn.benchmark = benchmark
-
-
-def _cuda_has_bf16() -> bool:
-    return torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def _cpu_has_bf16() -> bool:
-    # torch.cpu.get_capabilities, which is public, is younger than the oldest torch that is supported.
-    return torch.cpu._is_avx512_bf16_supported()
-
-
-_BF16_IN_HARDWARE: Final = {"cuda": _cuda_has_bf16, "cpu": _cpu_has_bf16}

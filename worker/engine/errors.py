@@ -20,6 +20,7 @@ EngineError
   ├ LossNotFinite           the loss or a gradient became NaN or infinite
   ├ DeviceUnavailable       the machine lacks the device the spec asks for (not permanent)
   ├ OutOfMemory             the device's memory did not do (not permanent)
+  │ └ MemoryTooSmall        it would not do if all of it were free (not permanent)
   ├ BatchTooSmall           a BatchNorm was given a single value of each channel
   ├ RankLost                a data-parallel process died without a word (not permanent)
   └ RankFailed              another data-parallel process gave up: its error
@@ -41,6 +42,8 @@ from lowland.spec.show import cut, nearest, shown
 UNNAMED: Final = "engine-error"
 #: The longest detail that is reported, in characters; a report must fit one line.
 MAX_DETAIL: Final = 4000
+
+_NEED_LESS: Final = "Lower batch_size (and raise accumulate as much, for the same steps), or take a smaller model."
 
 
 class EngineError(Exception):
@@ -121,8 +124,9 @@ class ColumnUnknown(EngineError):
         self.path = path
         self.field = field
         hint = f" (did you mean {shown(near)}?)" if (near := nearest(name, known)) else ""
+        commas = " (columns of a CSV file have commas between them)" if len(known) == 1 else ""
         super().__init__(
-            f"dataset.{field} names {shown(name)}{hint}; the columns of {path.name} are {cut(', '.join(known))}"
+            f"dataset.{field} names {shown(name)}{hint}; the columns of {path.name} are {cut(', '.join(known))}{commas}"
         )
 
 
@@ -134,8 +138,8 @@ class DatasetTooSmall(EngineError):
 
     def __init__(self, *, samples: int, validation_fraction: float) -> None:
         super().__init__(
-            f"with {samples} samples and validation_fraction {validation_fraction:g} none is left to train on; "
-            "raise dataset.limit, or lower dataset.validation_fraction"
+            f"beside the test part there are {samples} samples, and with validation_fraction {validation_fraction:g} "
+            "none is left to train on; give more samples, raise dataset.limit, or lower dataset.validation_fraction"
         )
 
 
@@ -193,7 +197,7 @@ class LossNotFinite(EngineError):
         kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint was written before"
         super().__init__(
             f"{what} is NaN or infinite at step {step}, where the learning rate is {lr:.6g}; {kept}. "
-            "Lower optimizer.lr, or set clip_norm."
+            "Lower optimizer.lr or sam.rho, or set clip_norm."
         )
 
 
@@ -217,9 +221,16 @@ class OutOfMemory(EngineError):
     permanent = False
 
     def __init__(self, cause: BaseException) -> None:
-        super().__init__(
-            f"{_one_line(cause)}. Lower batch_size (and raise accumulate as much, for the same steps), "
-            "or take a smaller model."
+        super().__init__(f"{_one_line(cause)}. {_NEED_LESS}")
+
+
+class MemoryTooSmall(OutOfMemory):
+    """Told before anything is asked for: a machine that swaps takes everything else on it along."""
+
+    def __init__(self, *, needed: int, there: int) -> None:
+        EngineError.__init__(
+            self,
+            f"the job needs about {needed / 1e9:.1f} GB, and its device has {there / 1e9:.1f} GB in all. {_NEED_LESS}",
         )
 
 

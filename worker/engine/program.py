@@ -1,7 +1,6 @@
 """A run from its spec to its exit status: the edge where every error becomes a report."""
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -18,8 +17,9 @@ import torch.distributed as dist
 from lowland.errors import SpecInvalid
 from lowland.spec.job import JobSpec
 from lowland.spec.reports import EXIT_STOPPED, Broken
+from lowland.spec.strict_json import JsonMalformed, parse_json
 from worker.engine.device import choose_device, computing
-from worker.engine.errors import SpecUnusable, broken
+from worker.engine.errors import SpecUnusable, broken, has_name
 from worker.engine.functions.minimise import minimise
 from worker.engine.launch import joined, together
 from worker.engine.ranks import ALONE, Ranks
@@ -48,12 +48,10 @@ def read_spec(path: Path) -> JobSpec:
         SpecUnusable: the file cannot be read, is not JSON, or says what the contract does not allow.
     """
     try:
-        return JobSpec.parse(json.loads(path.read_bytes()))
+        return JobSpec.parse(parse_json(path.read_bytes(), what=str(path)))
     except OSError as error:
         raise SpecUnusable(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise SpecUnusable(f"{path} is not JSON: {error}") from error
-    except SpecInvalid as error:
+    except (JsonMalformed, SpecInvalid) as error:
         raise SpecUnusable(str(error)) from error
 
 
@@ -66,7 +64,7 @@ def run_spec(read: Callable[[], JobSpec], order: Order) -> int:
     except Stopped:
         return EXIT_STOPPED
     except Exception as error:  # noqa: BLE001  the edge
-        if not isinstance(error, SpecUnusable):  # which is nobody's mistake here, and says all there is to say
+        if not has_name(error):  # what has one says all there is to say
             traceback.print_exc(file=sys.stderr)
         # Where nobody reads the reports any more, the exit status is all that is left to say.
         with contextlib.suppress(OSError):

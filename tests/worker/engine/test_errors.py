@@ -14,7 +14,7 @@ def test_a_named_error_keeps_its_words() -> None:
         type="loss-not-finite",
         title="The loss is no longer finite",
         detail="the loss is NaN or infinite at step 7, where the learning rate is 0.25; "
-        "the last good checkpoint is checkpoint-00001-000000005.pt. Lower optimizer.lr, or set clip_norm.",
+        "the last good checkpoint is checkpoint-00001-000000005.pt. Lower optimizer.lr or sam.rho, or set clip_norm.",
         permanent=True,
     )
 

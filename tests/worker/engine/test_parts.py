@@ -160,7 +160,7 @@ def test_a_small_fraction_of_few_is_one_sample() -> None:
 
 
 def test_nothing_left_to_train_on_is_an_error() -> None:
-    with pytest.raises(DatasetTooSmall, match=r"with 1 samples and validation_fraction 0\.1"):
+    with pytest.raises(DatasetTooSmall, match=r"there are 1 samples, and with validation_fraction 0\.1"):
         _parts(_numbered(1000), limit=1)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,27 @@ def test_standard_output_carries_reports_alone_even_when_a_library_prints(tmp_pa
     assert isinstance(reports[-1], Finished)
 
 
+@pytest.mark.parametrize(
+    ("fields", "type_"),
+    [
+        ({"optimizer": {"name": "sgd", "lr": 1e30}}, "loss-not-finite"),
+        ({"model": {"name": "mlp", "width": 16384, "depth": 64}}, "out-of-memory"),
+        ({"model": {"name": "torchvision/alexnet"}}, "model-unsuited"),
+    ],
+)
+def test_an_error_with_a_name_is_told_without_a_traceback(tmp_path: Path, fields: dict[str, Any], type_: str) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({**TINY, **fields}))
+
+    ended = subprocess.run(
+        _command(spec, tmp_path / "out"), check=False, cwd=_ROOT, capture_output=True, text=True, timeout=100
+    )
+
+    (told,) = [report for report in parsed(ended.stdout.encode()) if isinstance(report, Broken)]
+    assert (ended.returncode, told.type) == (1, type_)
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_descriptor_can_be_given_for_the_reports(tmp_path: Path) -> None:
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps({"dataset": "digits", "epoch": 3}))
@@ -89,7 +111,14 @@ def test_importing_the_engine_imports_no_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("contents", "problem"), [("{", "is not JSON"), ('{"dataset": "kminst"}', "kmnist"), (None, "cannot be read")]
+    ("contents", "problem"),
+    [
+        ("{", "line 1, column 2 of "),
+        ("[" * 100_000, "is nested more than 32 levels deep"),
+        ('{"dataset": "digits", "epochs": 1, "epochs": 2}', '"epochs" stands twice'),
+        ('{"dataset": "kminst"}', "kmnist"),
+        (None, "cannot be read"),
+    ],
 )
 def test_a_spec_file_that_cannot_be_used_is_a_permanent_error(
     tmp_path: Path, contents: str | None, problem: str

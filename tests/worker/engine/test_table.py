@@ -264,3 +264,17 @@ def test_values_that_float32_cannot_tell_apart_are_refused(tmp_path: Path) -> No
 
     with pytest.raises(DatasetBroken, match=r'column "y" has values about 1e[+]09 that differ by about 11[.]5'):
         _load(tmp_path, task="regression")
+
+
+def test_a_head_that_is_not_in_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("größe,y\n1,2\n2,3\n".encode("latin-1"))
+
+    with pytest.raises(DatasetBroken, match=r"it is not in UTF-8; write it in UTF-8\. Mend or replace"):
+        _load(tmp_path, path="t.csv")
+
+
+def test_a_file_without_commas_is_told_of_them(tmp_path: Path) -> None:
+    _csv(tmp_path, "x;y\n1;a\n2;b\n")
+
+    with pytest.raises(ColumnUnknown, match=r"are x;y \(columns of a CSV file have commas between them\)$"):
+        _load(tmp_path)

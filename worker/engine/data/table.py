@@ -40,7 +40,9 @@ def load(spec: Table, settings: EngineSettings, reporter: Reporter = SILENT) -> 
     path = own_path(spec.name, spec.path, settings)
     try:
         everything, classes = _samples(spec, path, _rows(path))
-    except (ColumnUnusable, pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise DatasetBroken(spec.name, folder=path, problem="it is not in UTF-8; write it in UTF-8") from error
+    except (ColumnUnusable, pa.ArrowException, OSError) as error:
         problem = str(error) if isinstance(error, ColumnUnusable) else error
         raise DatasetBroken(spec.name, folder=path, problem=problem) from error
     train, test = with_test_part(spec.name, everything)

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.bodies import parse_json
-from api.errors import BodyMalformed
+from lowland.spec.strict_json import JsonMalformed, parse_json
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -19,16 +18,16 @@ json_values = st.recursive(
 @settings(deadline=None, max_examples=50)
 @given(json_values)
 def test_plain_json_is_read_as_it_was_written(value: object) -> None:
-    assert parse_json(json.dumps(value).encode()) == value
-    assert parse_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
+    assert parse_json(json.dumps(value).encode(), what="the file") == value
+    assert parse_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"), what="the file") == value
 
 
 @settings(deadline=None)
 @given(st.binary() | st.text('[]{}:,"\\\\eE+-.019 tunfalsrIiyNa').map(str.encode))
 def test_any_other_bytes_are_refused_by_one_error(raw: bytes) -> None:
     try:
-        value = parse_json(raw)
-    except BodyMalformed:
+        value = parse_json(raw, what="the file")
+    except JsonMalformed:
         return
 
     agreed = json.loads(raw.decode("utf-8-sig"))
@@ -41,7 +40,7 @@ def test_the_nesting_is_counted_exactly(depth: int, opening: bytes, closing: byt
     raw = opening * depth + (b"1" if closing == b"}" else b"") + closing * depth
 
     if depth <= 32:
-        assert parse_json(raw)
+        assert parse_json(raw, what="the file")
     else:
-        with pytest.raises(BodyMalformed, match="more than 32 levels"):
-            parse_json(raw)
+        with pytest.raises(JsonMalformed, match="the file is nested more than 32 levels"):
+            parse_json(raw, what="the file")
