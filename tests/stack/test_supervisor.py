@@ -30,13 +30,16 @@ def supervisor(said: Path) -> Iterator[Supervisor]:
         started.stop(at_once=lambda: True)
 
 
-def test_what_a_child_says_carries_its_name_to_the_last_unfinished_line(supervisor: Supervisor, said: Path) -> None:
-    supervisor.add(_script("echo one; printf two >&2; exec sleep 60"))
-    until(lambda: b"one" in said.read_bytes(), "the first line")
+def test_what_a_child_says_carries_its_name_to_the_last_unfinished_line(
+    supervisor: Supervisor, said: Path, tmp_path: Path
+) -> None:
+    both = tmp_path / "both"
+    supervisor.add(_script(f"echo one; printf two >&2; touch {shlex.quote(str(both))}; exec sleep 60"))
+    until(both.exists, "both lines to be said")
 
     supervisor.stop(at_once=lambda: False)
 
-    until(lambda: said.read_bytes() == b"child  | one\nchild  | two\n", "both lines")
+    until(lambda: said.read_bytes() == b"child  | one\nchild  | two\n", "both lines to be told")
 
 
 def test_the_pause_between_death_and_start_doubles(supervisor: Supervisor, tmp_path: Path) -> None:
