@@ -8,7 +8,7 @@ Prints milliseconds in both and the median of the ratios, turn by turn, with its
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,17 +25,20 @@ from worker.engine.models import MODELS, ImageShape
 CPU: Final = torch.device("cpu")
 BATCH_SIZE: Final = 128
 CLASSES: Final = 10
+SMALL: Final = ImageShape(channels=1, height=8, width=8)
 GREY: Final = ImageShape(channels=1, height=28, width=28)
 COLOUR: Final = ImageShape(channels=3, height=32, width=32)
-CASES: Final[Mapping[str, ImageShape]] = {
-    "linear": GREY,
-    "mlp": GREY,
-    "cnn": GREY,
-    "resnet9": GREY,
-    "resnet18": COLOUR,
-    "wide-resnet": COLOUR,
-    "vit-tiny": COLOUR,
-}
+#: Models, and images as of digits, KMNIST or CIFAR-10.
+CASES: Final[Sequence[tuple[str, ImageShape]]] = (
+    ("cnn", SMALL),
+    ("linear", GREY),
+    ("mlp", GREY),
+    ("cnn", GREY),
+    ("resnet9", GREY),
+    ("resnet18", COLOUR),
+    ("wide-resnet", COLOUR),
+    ("vit-tiny", COLOUR),
+)
 
 
 def main() -> None:
@@ -45,13 +48,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of the CPU; default: 2")
     options = parser.parse_args()
     with computing(CPU, deterministic=True, threads=options.threads):
-        print(f"{torch.backends.cpu.get_cpu_capability()}; auto is {choose_precision('auto', CPU, GREY)}\n")
-        print("| model | fp32, ms | bf16, ms | fp32 over bf16 |\n|---|---|---|---|")
-        for name, shape in CASES.items():
+        print(f"{torch.backends.cpu.get_cpu_capability()}, {options.threads} threads\n")
+        print("| model | pixels | auto | fp32, ms | bf16, ms | fp32 over bf16 |\n|---|---|---|---|---|---|")
+        for name, shape in CASES:
+            auto = choose_precision("auto", CPU, shape)
             sides = [_passes(name, shape, precision) for precision in ("fp32", "bf16")]
             fp32, bf16 = zip(*([wall_clock(side) for side in sides] for _ in range(options.turns)), strict=True)
             medians = [spread(times).median for times in (fp32, bf16)]
-            print(f"| {name} | {medians[0]:.2f} | {medians[1]:.2f} | {ratios(fp32, bf16)} |", flush=True)
+            row = [name, f"{shape.width} x {shape.height}", auto, *(f"{ms:.2f}" for ms in medians)]
+            print(f"| {' | '.join(row)} | {ratios(fp32, bf16)} |", flush=True)
 
 
 def _passes(name: str, shape: ImageShape, precision: Precision) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import cleandoc
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -112,7 +113,7 @@ def _objects_in(field: str, models: Iterable[type[BaseModel]]) -> dict[str, type
 
 
 def _section(title: str, model: type[BaseModel], *, skip: str = "") -> Iterator[str]:
-    yield from ["", f"## `{title}`", "", str(model.__doc__), ""]
+    yield from ["", f"## `{title}`", "", cleandoc(str(model.__doc__)), ""]
     yield from _table(model, skip=skip)
 
 

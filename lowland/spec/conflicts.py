@@ -163,6 +163,11 @@ def _metric_of_the_task(spec: JobSpec) -> None:
         )
 
 
+def is_score(series: str) -> bool:
+    """Whether a series is an accuracy or R²: better the higher it is, and 1 at most."""
+    return series.endswith(("accuracy", "r2"))
+
+
 def _target_within_reach(spec: JobSpec) -> None:
     if spec.stop is None:
         return
@@ -173,7 +178,7 @@ def _target_within_reach(spec: JobSpec) -> None:
 
 def target_out_of_reach(stop: Stop, metric: str) -> str | None:
     """What is wrong with a target that a series cannot reach; a folder's engine asks again, which knows the series."""
-    if stop.target is None or stop.target <= 1 or not metric.endswith(("accuracy", "r2")):
+    if stop.target is None or stop.target <= 1 or not is_score(metric):
         return None
     return f"stop.target is {stop.target:g}, and no {metric} is above 1; give at most 1"
 

@@ -75,8 +75,8 @@ def estimate(spec: JobSpec, *, precision: str | None = None, data: Data | None =
     """Estimate a job.
 
     Args:
-        precision: what "auto" comes to where that is known ("fp32", "bf16", "fp16"); else it counts as fp32, which
-            takes most of activations.
+        precision: what "auto" comes to where that is known ("fp32", "bf16", "fp16"); else it counts as fp32, in which
+            activations take most.
         data: of people's own files, once they have been read; of other datasets it is known.
     """
     if spec.dataset is None:

@@ -23,6 +23,8 @@ MAX_LINE_BYTES: Final = 64 * 1024
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+#: What an engine may be busy with before it starts: decoding a part's images, reading files for their checksums.
+Preparation = Literal["decoding", "checksums"]
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -30,11 +32,11 @@ class Preparing(SpecModel):
     """The engine reads its data for the first time, which may take long; sent at most once a second."""
 
     report: Literal["preparing"] = "preparing"
-    work: Literal["decoding", "checksums"]
-    """Images of a part are decoded, or files are read for their checksums."""
+    work: Preparation
     done: int
-    """How many, so far."""
+    """Images or files, so far."""
     of: int
+    """How many there are."""
 
 
 class Started(SpecModel):

@@ -55,9 +55,9 @@ def choose_precision(
     | of at least 16 x 16 pixels                                 |      |
     | other CPU, other inputs                                    | fp32 |
 
-    On a CPU where bf16 is emulated, a step takes many times as long; `benchmarks/precision.py` measures it. Of small
-    inputs bf16 makes nothing faster there, and its kernels share even those out among all threads: beside other
-    processes that keep the cores busy, digits took up to 50 times as long as in fp32, KMNIST half as long.
+    `benchmarks/precision.py` measures it. On a CPU where bf16 is emulated, a step takes many times as long. Of small
+    inputs bf16 makes little faster, and its kernels share even those out among all threads, which then wait for each
+    other wherever other processes keep the cores busy.
     """
     if wanted != "auto":
         return wanted

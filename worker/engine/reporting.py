@@ -2,9 +2,9 @@
 
 import os
 import time
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
-from lowland.spec.reports import Advanced, Preparing, Report, write_report
+from lowland.spec.reports import Advanced, Preparation, Preparing, Report, write_report
 from lowland.spec.resource import Progress
 
 #: Seconds between two progress reports, at least.
@@ -33,9 +33,9 @@ SILENT: Final = Reporter(None)
 class PreparingMeter:
     """Says now and then that the engine is alive while it prepares so many things."""
 
-    def __init__(self, reporter: Reporter, work: Literal["decoding", "checksums"], *, of: int) -> None:
+    def __init__(self, reporter: Reporter, work: Preparation, *, of: int) -> None:
         self._reporter = reporter
-        self._work: Literal["decoding", "checksums"] = work
+        self._work: Preparation = work
         self._of = of
         self._done = 0
         self._sent_at = time.monotonic()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lowland.spec.conflicts import is_score
 from lowland.spec.job import Stop
 from lowland.spec.states import StopReason
 
@@ -33,7 +34,7 @@ class StopRules:
         if rules is None:
             return
         name = rules.metric or self.objective
-        sign = 1.0 if name.endswith(("accuracy", "r2")) else -1.0
+        sign = 1.0 if is_score(name) else -1.0
         value = metrics[name]
         if self.best is None or sign * (value - self.best) > rules.min_delta:
             self.best, self.waited = value, 0
