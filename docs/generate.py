@@ -21,9 +21,10 @@ from lowland.spec.base import wire_fields  # noqa: E402
 from lowland.spec.pending import PENDING  # noqa: E402
 from lowland.spec.recipes import RECIPES  # noqa: E402
 from lowland.spec.show import shown  # noqa: E402
+from lowland.spec.states import FULFILLED, TRANSITIONS, Status  # noqa: E402
 from lowland.spec.unions import models_in, tagged_union  # noqa: E402
 from worker.engine.settings import EngineSettings  # noqa: E402
-from worker.settings import WorkerSettings  # noqa: E402
+from worker.settings import KeeperSettings, WorkerSettings  # noqa: E402
 
 _BOUNDS: Final[Mapping[type, tuple[str, str]]] = {
     Ge: (">=", "ge"),
@@ -85,6 +86,7 @@ def settings_page() -> str:
     rows: list[tuple[str, type[BaseModel], set[str]]] = [
         ("Every process of the server", LedgerSettings, set()),
         ("API (`uvicorn api.main:app`)", ApiSettings, shared),
+        ("Keeper (`python -m worker.keeper`)", KeeperSettings, shared),
         ("Worker (`celery -A worker.app worker`)", WorkerSettings, shared),
         ("Engine (inherits the worker's environment)", EngineSettings, set()),
     ]
@@ -96,9 +98,49 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def states_page() -> str:
+    """The table of states and events, drawn."""
+    lines = [
+        "# The states of a job",
+        "",
+        "Written by `docs/generate.py` from `lowland/spec/states.py`, which the ledger's scripts are made from too.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        f"  [*] --> {Status.QUEUED}: submit",
+        *(f"  {source} --> {to}: {event}" for event, row in TRANSITIONS.items() for source, to in row.items()),
+        *(f"  {status} --> [*]" for status in Status if status.terminal),
+        "```",
+        "",
+        "| event | from | to | asked again |",
+        "|---|---|---|---|",
+    ]
+    for event, row in TRANSITIONS.items():
+        sources = ", ".join(f"`{status}`" for status in row)
+        again = ", ".join(f"`{status}`" for status in Status if status in FULFILLED.get(event, ()))
+        lines.append(f"| {event} | {sources} | `{next(iter(row.values()))}` | {again} |")
+    lines += [
+        "",
+        "*Asked again*: the states in which the event is no mistake and changes nothing. In any other state it is refused",
+        "(409), and the answer names those that allow it.",
+        "",
+        "`pause` and `cancel` of a running job are wishes: the job shows them as `requested` and stays `running` until its",
+        "engine has written a checkpoint and stopped, or was killed after the grace time. `resume` takes the wish to pause",
+        "back; a wish to cancel stands.",
+        "",
+        "`put_back` is a worker's: it was told to stop, or could start no engine. A run that was lost (its engine crashed,",
+        "hung or was killed, its worker or machine died) is put back while attempts are left, and fails the job otherwise.",
+        "",
+        "An attempt is spent when an engine was started and has not stopped by request. `retry` gives as many attempts as",
+        "the job had at first, and starts over, or with `?from_checkpoint=true` goes on from the latest checkpoint.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/job-spec.md": job_spec_page,
     "docs/reference/settings.md": settings_page,
+    "docs/reference/states.md": states_page,
 }
 
 

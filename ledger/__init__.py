@@ -1,9 +1,10 @@
 """The ledger: the truth about every job, in Redis. State changes happen here and nowhere else."""
 
-from ledger import reads, transitions
+from ledger import chores, presence, reads, runs, transitions
 from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
+    CheckpointMissing,
     Displaced,
     EventRefused,
     JobNotFound,
@@ -12,16 +13,21 @@ from ledger.errors import (
     LedgerUnavailable,
     LedgerUnusable,
     NotEnrolled,
+    OtherStore,
     WeightsMissing,
+    WorkerNotFound,
 )
 from ledger.keys import Keys
+from ledger.machines import Machine, Slot
+from ledger.presence import Presence
+from ledger.runs import Checkpoint, Failure, Lease, SpecUnreadable
 from ledger.settings import LedgerSettings
-from ledger.transitions import Checkpoint, Failure, Lease, Presence
 
 __all__ = [
     "AsyncLedger",
     "Call",
     "Checkpoint",
+    "CheckpointMissing",
     "Displaced",
     "EventRefused",
     "Failure",
@@ -34,9 +40,17 @@ __all__ = [
     "LedgerSettings",
     "LedgerUnavailable",
     "LedgerUnusable",
+    "Machine",
     "NotEnrolled",
+    "OtherStore",
     "Presence",
+    "Slot",
+    "SpecUnreadable",
     "WeightsMissing",
+    "WorkerNotFound",
+    "chores",
+    "presence",
     "reads",
+    "runs",
     "transitions",
 ]

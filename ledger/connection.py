@@ -37,6 +37,7 @@ class Ledger:
         self._client: redis.Redis = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
             url,
             decode_responses=True,
+            encoding_errors="surrogateescape",  # packed parts are bytes
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=BlockingRetry(NoBackoff(), 0),
@@ -97,6 +98,7 @@ class AsyncLedger:
         self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
             url,
             decode_responses=True,
+            encoding_errors="surrogateescape",  # packed parts are bytes
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=AsyncRetry(NoBackoff(), 1),

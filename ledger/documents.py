@@ -1,22 +1,28 @@
 """The job's hash in Redis, and the job resource made from it.
 
-    written by submit    id status spec owner device_class world_size priority max_attempts created_ms
-    by claim             token worker device started_ms        run:{token}:{attempt,worker,device,started_ms}
+    written by submit    id status spec owner queue priority max_attempts attempts_allowed created_ms
+                         webhook_events webhook_secret, if there is a webhook
+    while it waits       queued_ms reserved_by
+    by claim             token worker device started_ms     run:{token}:{attempt,worker,device,model,started_ms}
+    by begin             run:{token}:engine
     by report            progress objective accuracy best_accuracy test_accuracy metrics stop_reason checkpoints
                          artifact:{name} notice:{token}:{number}
     at a run's end       spent settled finished_ms error error_ms   run:{token}:{ended_ms,outcome,detail}
+    by pack              packed
 
 JSON values were made in Python and are stored as they came; times are integer milliseconds by Redis's clock.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 
-from lowland.spec import JobSpec, Status
+from ledger.packing import Fields, unpack
+from lowland.spec import Event, JobSpec, Status
 from lowland.spec.reports import ArtifactWritten
 from lowland.spec.resource import Artifact, Attempt, Job, JobError, Links, Notice, Objective, Progress, QueuePlace
 
@@ -25,7 +31,9 @@ ARTIFACT_FIELD: Final = "artifact:"
 #: Beginning of the fields that hold one notice each.
 NOTICE_FIELD: Final = "notice:"
 
-Fields = Mapping[str, str]
+#: What people may ask of a job.
+_ASKED: Final = (Event.PAUSE, Event.RESUME, Event.RETRY, Event.CANCEL)
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -36,39 +44,66 @@ class StoredArtifact(ArtifactWritten):
     """The run that wrote it; the file lies in that run's folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a queued job waits, as the scripts count it."""
+
+    ahead: int
+    """Jobs that are claimed earlier, as far as priority and age decide."""
+    higher: int
+    """Those of them that have a higher priority."""
+    of_class: int
+    """Live workers that take its device class."""
+    of_version: int
+    """Those of them that read its version of the spec."""
+    of_labels: int
+    """Those of them that have its labels."""
+    devices: int
+    """The most devices with its memory that one of them has."""
+    at_quota: int
+    """1 where its owner has as many running as those allow."""
+    reserved_by: str
+    """The worker that keeps devices free for it; empty for none."""
+
+
 def shown_job(part: object) -> Job:
-    """The resource, from what the prelude's `show` gives."""
-    _, ahead, devices = cast("tuple[object, int, int]", part)
-    return to_job(shown_fields(part), ahead=ahead, devices=devices)
+    """The resource, from what the scripts' `show` gives."""
+    _, _, facts = cast("tuple[object, object, list[Any]]", part)
+    return to_job(shown_fields(part), Waiting(*facts) if facts else None)
 
 
 def shown_fields(part: object) -> dict[str, str]:
-    """The job's hash, from what the prelude's `show` gives."""
-    flat, _, _ = cast("tuple[Sequence[str], int, int]", part)
+    """The job's hash with what is packed of it, from what the scripts' `show` gives."""
+    flat, packed, _ = cast("tuple[Sequence[str], str, object]", part)
+    return {**pairs(flat), **(unpack(packed) if packed else {})}
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """A hash, as Lua gives it."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def to_job(fields: Fields, *, ahead: int, devices: int) -> Job:
+def to_job(fields: Fields, waiting: Waiting | None = None) -> Job:
     """The resource.
 
     Args:
         fields: the job's hash.
-        ahead: queued jobs that will be claimed earlier.
-        devices: of the largest live worker that takes the job's device class; 0 where none does.
+        waiting: why it waits, while it does.
     """
     job_id, status = fields["id"], Status(fields["status"])
+    spec = JobSpec.stored(fields["spec"])
     attempts = _attempts(fields)
     return Job(
         id=job_id,
         status=status,
         terminal=status.terminal,
         requested=_text(fields, "requested"),
-        spec=JobSpec.model_validate_json(fields["spec"]),
-        created_at=_time(fields["created_ms"]),
+        spec=spec,
+        created_at=time_of(fields["created_ms"]),
         started_at=_optional_time(fields, "started_ms"),
         finished_at=_optional_time(fields, "finished_ms"),
         attempt=attempts[-1].attempt if attempts else 0,
-        queue=_queue_place(fields, ahead, devices=devices) if status == Status.QUEUED else None,
+        queue=_queue_place(spec, waiting) if waiting else None,
         objective=_model(Objective, fields, "objective"),
         progress=_progress(fields, status),
         accuracy=_number(fields, "accuracy"),
@@ -86,7 +121,7 @@ def to_job(fields: Fields, *, ahead: int, devices: int) -> Job:
         artifacts=[
             _artifact(job_id, value) for name, value in sorted(fields.items()) if name.startswith(ARTIFACT_FIELD)
         ],
-        links=Links(self=f"/jobs/{job_id}", cancel=f"/jobs/{job_id}/cancel"),
+        links=Links(self=f"/jobs/{job_id}", **{event: f"/jobs/{job_id}/{event}" for event in _ASKED}),
     )
 
 
@@ -96,19 +131,37 @@ def find_artifact(fields: Fields, name: str) -> StoredArtifact | None:
     return StoredArtifact.model_validate_json(value) if value else None
 
 
-def _queue_place(fields: Fields, ahead: int, *, devices: int) -> QueuePlace:
-    world_size = int(fields["world_size"])
-    if devices == 0:
-        device_class = fields["device_class"]
-        needed = "any device" if device_class == "any" else f"device {device_class}"
-        reason = f"no live worker offers {needed}"
-    elif devices < world_size:
-        reason = f"needs {world_size} devices; the largest live worker has {devices}"
-    elif ahead:
-        reason = f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead"
-    else:
-        reason = "next for a free device"
-    return QueuePlace(position=ahead + 1, reason=reason)
+def _queue_place(spec: JobSpec, waiting: Waiting) -> QueuePlace:
+    return QueuePlace(position=waiting.ahead + 1, reason=_reason(spec, waiting))
+
+
+def _reason(spec: JobSpec, waiting: Waiting) -> str:
+    """What stands in the way first."""
+    needs = spec.resources
+    what = "GPUs" if spec.device_class == "cuda" or needs.gpu_memory_gb else "devices"
+    if not waiting.of_class:
+        offered = "any device" if spec.device_class == "any" else f"device {spec.device_class}"
+        return f"no live worker offers {offered}"
+    if not waiting.of_version:
+        return f"no live worker reads version {spec.version} of the job spec"
+    if not waiting.of_labels:
+        return f"needs a worker labelled {' and '.join(needs.labels)}; no live one is"
+    if waiting.devices < needs.world_size:
+        memory = f" with {needs.gpu_memory_gb:g} GB" if needs.gpu_memory_gb else ""
+        return f"needs {needs.world_size} {what}{memory}; the largest live worker has {waiting.devices}"
+    if waiting.at_quota:
+        return "owner at quota"
+    if waiting.reserved_by:
+        return f"needs {needs.world_size} {what}; {waiting.reserved_by} keeps free for it what gets free"
+    if waiting.higher:
+        return f"{waiting.higher} {_jobs(waiting.higher)} of higher priority"
+    if waiting.ahead:
+        return f"{waiting.ahead} {_jobs(waiting.ahead)} ahead"
+    return "next for a free device"
+
+
+def _jobs(count: int) -> str:
+    return "job" if count == 1 else "jobs"
 
 
 def _progress(fields: Fields, status: Status) -> Progress | None:
@@ -125,7 +178,8 @@ def _attempts(fields: Fields) -> list[Attempt]:
             attempt=int(fields[run + "attempt"]),
             worker=fields[run + "worker"],
             device=fields[run + "device"],
-            started_at=_time(fields[run + "started_ms"]),
+            device_model=fields[run + "model"],
+            started_at=time_of(fields[run + "started_ms"]),
             ended_at=_optional_time(fields, run + "ended_ms"),
             outcome=_text(fields, run + "outcome"),
             detail=_text(fields, run + "detail"),
@@ -137,7 +191,7 @@ def _attempts(fields: Fields) -> list[Attempt]:
 def _error(fields: Fields) -> JobError | None:
     if "error" not in fields:
         return None
-    return JobError(**json.loads(fields["error"]), at=_time(fields["error_ms"]))
+    return JobError(**json.loads(fields["error"]), at=time_of(fields["error_ms"]))
 
 
 def _artifact(job_id: str, value: str) -> Artifact:
@@ -163,9 +217,10 @@ def _text(fields: Fields, name: str) -> Any:
     return fields.get(name) or None
 
 
-def _time(milliseconds: str) -> datetime:
+def time_of(milliseconds: str) -> datetime:
+    """A moment of the ledger's."""
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
 
 def _optional_time(fields: Fields, name: str) -> datetime | None:
-    return _time(fields[name]) if name in fields else None
+    return time_of(fields[name]) if name in fields else None

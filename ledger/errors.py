@@ -2,18 +2,21 @@
 
 LedgerError
   ├ JobNotFound         no job has this id
+  ├ WorkerNotFound      no worker has this name
+  ├ CheckpointMissing   the job has no checkpoint to go on from
   ├ WeightsMissing      the job whose weights another is to start from has none
   ├ EventRefused        the job's state does not allow what was asked
   ├ LeaseLost           the fencing token is not the current one: the job belongs to somebody else
   ├ NotEnrolled         the ledger does not know the worker
   ├ Displaced           another worker has taken this one's name
+  ├ OtherStore          the worker's artifact store is not the one that belongs to the ledger
   ├ LedgerUnavailable   Redis did not answer, or could not write; any call may be repeated
   └ LedgerUnusable      the server at this address cannot hold a ledger, or holds one of another version
 """
 
 from lowland.errors import LowlandError
 from lowland.spec.show import shown
-from lowland.spec.states import TRANSITIONS, Event, Status
+from lowland.spec.states import TRANSITIONS, Event, Status, Wish
 
 
 class LedgerError(LowlandError):
@@ -39,13 +42,30 @@ class WeightsMissing(LedgerError):
 class EventRefused(LedgerError):
     """The job's state does not allow the event."""
 
-    def __init__(self, job_id: str, event: Event, status: Status) -> None:
+    def __init__(self, job_id: str, event: Event, status: Status, requested: Wish | None = None) -> None:
         self.job_id = job_id
         self.event = event
         self.status = status
         self.allowed_from = tuple(TRANSITIONS[event])
         states = " or ".join(self.allowed_from)
-        super().__init__(f"job {job_id} is {status}; {event} is possible for a job that is {states}")
+        being = {"cancel": " and being cancelled", "pause": " and being paused", None: ""}[requested]
+        super().__init__(f"job {job_id} is {status}{being}; {event} is possible for a job that is {states}")
+
+
+class WorkerNotFound(LedgerError):
+    """No worker has this name."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        super().__init__(f"there is no worker {shown(worker)}; GET /workers names those there are")
+
+
+class CheckpointMissing(LedgerError):
+    """The job has no checkpoint to go on from."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id} has no checkpoint to go on from; retry it from the start")
 
 
 class LeaseLost(LedgerError):
@@ -71,6 +91,18 @@ class Displaced(LedgerError):
     def __init__(self, worker: str) -> None:
         self.worker = worker
         super().__init__(f"another worker has the name {worker}; each needs its own (celery -n NAME@%h)")
+
+
+class OtherStore(LedgerError):
+    """The worker's artifact store is not the one that belongs to the ledger."""
+
+    def __init__(self, found: str, known: str) -> None:
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"this folder is not the shared one: its store.json has the id {found}, the ledger's artifact store has "
+            f"{known}; mount the folder that the API and the other workers use"
+        )
 
 
 class LedgerUnavailable(LedgerError):

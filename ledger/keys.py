@@ -12,28 +12,37 @@ from ledger.errors import LedgerUnusable
 LAYOUT: Final[Mapping[str, str]] = {
     # the truth about one job
     "job": "job:%s",  # hash    everything GET /jobs/{id} shows; see documents.py
+    "packed": "job:%s:packed",  # string  most of it, once it is finished and in the artifact store; see packing.py
     "metrics": "job:%s:metrics",  # stream  one entry per epoch, id = token-sequence
     "events": "job:%s:events",  # stream  what happened to it
     # indexes: ids sort by time
     "jobs": "jobs",  # zset    every job, by id
     "jobs_by_status": "jobs:%s",  # zset    jobs in one state, by id
+    "finished": "finished",  # zset    finished jobs, by when that was, ms
     # waiting
-    "queues": "queues",  # set     "class:world_size:owner" of every queue that is not empty
+    "queues": "queues",  # set     "class:world_size:memory:labels:version:owner" of every queue that is not empty
     "queue": "queue:%s",  # zset    job ids, by priority, then age
     "running": "running",  # hash    owner -> running jobs
     "wake": "wake",  # list    the keeper blocks on it
     # running
     "leases": "leases",  # zset    job id by expiry, ms
-    "claim": "claim:%s",  # string  the answer to a claim, for its repetition
+    "claim": "claim:%s",  # hash    what a claim gave, for its repetition
+    "request": "request:%s",  # string  a call that was executed, for its repetition
     "workers": "workers",  # zset    worker name by last heartbeat, ms
-    "worker": "worker:%s",  # hash    incarnation classes devices since_ms
-    "devices": "devices:%s",  # hash    device -> "job token runner", the devices of a worker in use
+    "worker": "worker:%s",  # hash    what a worker says of itself; see machines.py
+    "slots": "slots:%s",  # hash    slot -> "job token runner", the slots of a worker in use
+    # the keeper's duties
+    "attended": "attended",  # hash    since_ms, seen_ms: when keepers looked at the leases
+    "chores": "chores:%s",  # zset    of one kind: member by when it is due, ms
+    "taken": "taken:%s:%s",  # string  kind, member -> who is at it
+    "failures": "failures:%s",  # hash    of one kind: member -> how often it has failed
     # the ledger itself
     "schema": "schema",  # string  version of this layout
+    "store": "store",  # string  id of the artifact store that belongs to it
 }
 
 #: Raised with every change of the layout that an older server could not read.
-SCHEMA: Final = "2"
+SCHEMA: Final = "3"
 
 
 def check_schema(found: str) -> None:

@@ -59,6 +59,21 @@ def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
     return Call("get", (job_id,), read)
 
 
+def get_webhook_secret(job_id: str) -> Call[str | None]:
+    """What signs the job's webhooks; no part of the job that people see.
+
+    Raises:
+        JobNotFound: no job has this id.
+    """
+
+    def read(answer: Answer) -> str | None:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        return shown_fields(answer[1]).get("webhook_secret")
+
+    return Call("get", (job_id,), read)
+
+
 def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
     """Where the weights lie that a job is to start from.
 

@@ -1,267 +1,101 @@
-"""Everything that changes the ledger, one function per script in `lua/`."""
+"""What people do with jobs: submit, pause, resume, cancel, retry. One function per script in `lua/`."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, cast
+import uuid
+from typing import Final, Literal
 
 from ledger.calls import Answer, Call
 from ledger.documents import shown_job
-from ledger.errors import Displaced, EventRefused, JobNotFound, LeaseLost, NotEnrolled
+from ledger.errors import CheckpointMissing, EventRefused, JobNotFound
+from ledger.packing import unpack
 from lowland.spec import Event, JobSpec, Status
 from lowland.spec.resource import Job
-from lowland.spec.states import Outcome
+from lowland.spec.states import Wish
 
-Wish = Literal["pause", "cancel"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """What a job's `error` says."""
-
-    type: str
-    title: str
-    detail: str
-
-    def to_json(self) -> str:
-        """As the ledger keeps it."""
-        return json.dumps({"type": self.type, "title": self.title, "detail": self.detail})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """A checkpoint that counts: the file lies in the folder of the run that wrote it."""
-
-    token: int
-    name: str
-    size_bytes: int
-    sha256: str
-    step: int
-
-
-def write_checkpoints(checkpoints: Sequence[Checkpoint]) -> str:
-    """As the ledger keeps them: JSON, the latest first."""
-    return json.dumps([asdict(checkpoint) for checkpoint in checkpoints])
-
-
-def read_checkpoints(written: str) -> tuple[Checkpoint, ...]:
-    """The other way round; none where nothing was written."""
-    return tuple(Checkpoint(**fields) for fields in json.loads(written or "[]"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The right to run a job, proved by a fencing token."""
-
-    job_id: str
-    token: int
-    """Counts the job's runs; only the newest may write."""
-    attempt: int
-    worker: str
-    device: str
-    """The worker's device, or several with commas."""
-    spec: JobSpec
-    checkpoints: tuple[Checkpoint, ...]
-    """Where to go on from: the latest, and the one before in case that is damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A run that ended, and the state that led to."""
-
-    job_id: str
-    status: Status
+Asked = Literal[Event.PAUSE, Event.RESUME, Event.CANCEL]
 
 
 def submit(job_id: str, spec: JobSpec, *, owner: str) -> Call[Job]:
     """Create a job and queue it; gives it."""
-    args = (
-        job_id,
-        spec.model_dump_json(),
-        owner,
-        spec.device_class,
-        spec.resources.world_size,
-        spec.priority,
-        spec.max_attempts,
-    )
-    return Call("submit", args, lambda answer: shown_job(answer[1]))
+    webhook, secret = spec.webhook, None
+    if webhook is not None:  # whoever reads the spec later, in the engine's folder too, is not to read the secret
+        secret = webhook.secret
+        spec = spec.model_copy(update={"webhook": webhook.model_copy(update={"secret": None})})
+    fields: dict[str, str | int] = {
+        "spec": spec.model_dump_json(),
+        "owner": owner,
+        "priority": spec.priority,
+        "max_attempts": spec.max_attempts,
+        "attempts_allowed": spec.max_attempts,
+    }
+    if webhook is not None:
+        fields["webhook_events"] = ",".join(webhook.events)
+    if secret is not None:
+        fields["webhook_secret"] = secret
+    args = [part for pair in fields.items() for part in pair]
+    return Call("submit", (job_id, _queue_name(spec, owner), *args), lambda answer: shown_job(answer[1]))
 
 
-def claim(
-    claim_id: str,
-    *,
-    worker: str,
-    runner: str,
-    lease_ms: int,
-    classes: Sequence[str],
-    devices: Sequence[str],
-    failure: Failure,
-) -> Call[Lease | None]:
-    """Take the best queued job that fits the worker; None where there is none, or no device is free.
-
-    Args:
-        claim_id: a UUID of its own for each call, so that a repetition gets the same lease.
-        worker: for whom.
-        runner: who asks, one of the worker's processes. It holds nothing any more.
-        lease_ms: how long the lease lasts without being renewed.
-        classes: the device classes the worker takes.
-        devices: all devices of the worker; those in use are known to the ledger.
-        failure: how a run ends that the runner has broken off.
-    """
-
-    def read(answer: Answer) -> Lease | None:
-        if answer[0] != "ok":
-            return None
-        job_id, token, attempt, device, spec, checkpoints = (str(part) for part in answer[1:])
-        return Lease(
-            job_id=job_id,
-            token=int(token),
-            attempt=int(attempt),
-            worker=worker,
-            device=device,
-            spec=JobSpec.model_validate_json(spec),
-            checkpoints=read_checkpoints(checkpoints),
-        )
-
-    asked = (claim_id, worker, runner, lease_ms, failure.detail, failure.to_json())
-    return Call("claim", (*asked, len(classes), *classes, *devices), read)
+def _queue_name(spec: JobSpec, owner: str) -> str:
+    """The queue of all jobs of an owner that need the same of a machine."""
+    needs = spec.resources
+    labels = ",".join(sorted(needs.labels))
+    return f"{spec.device_class}:{needs.world_size}:{needs.gpu_memory_gb or 0:g}:{labels}:{spec.version}:{owner}"
 
 
-def renew(lease: Lease, *, lease_ms: int) -> Call[Wish | None]:
-    """Extend a lease; gives what was asked of the job.
-
-    Raises:
-        LeaseLost: the job belongs to somebody else.
-    """
-    return Call("renew", (lease.job_id, lease.token, lease_ms), lambda answer: _wish(answer, lease))
-
-
-def report(
-    lease: Lease, sequence: int, *, lease_ms: int, fields: Mapping[str, str], point: str = ""
-) -> Call[Wish | None]:
-    """Record what the engine reported; extends the lease and gives what was asked of the job.
-
-    Args:
-        lease: under which the engine runs.
-        sequence: the report's number within its run, from 1; one that is not higher than the last changes nothing.
-        lease_ms: how long the lease lasts from now.
-        fields: of the job's hash (`documents.py` says which there are).
-        point: a point of the series, as JSON; empty for none.
-
-    Raises:
-        LeaseLost: the job belongs to somebody else.
-    """
-    pairs = [part for pair in fields.items() for part in pair]
-    args = (lease.job_id, lease.token, sequence, lease_ms, point, *pairs)
-    return Call("report", args, lambda answer: _wish(answer, lease))
-
-
-def settle(lease: Lease, outcome: Outcome, *, detail: str = "", failure: Failure | None = None) -> Call[Status]:
-    """End a run, once the engine's processes are gone; gives the job's new state.
-
-    Raises:
-        LeaseLost: the job belongs to somebody else; call `vacate` for its devices.
-    """
-    error = failure.to_json() if failure else ""
-    args = (lease.job_id, lease.token, outcome, detail, error)
-
-    def read(answer: Answer) -> Status:
-        if answer[0] == "lost_lease":
-            raise LeaseLost(lease.job_id, lease.token)
-        return Status(str(answer[1]))
-
-    return Call("settle", args, read)
-
-
-def vacate(lease: Lease) -> Call[None]:
-    """Free the devices of a run whose lease was lost, once the engine's processes are gone."""
-    return Call("vacate", (lease.worker, lease.device, lease.job_id, lease.token), lambda answer: None)
-
-
-def expire(*, failure: Failure, most: int = 100) -> Call[list[Ended]]:
-    """End the runs whose lease has run out."""
-    return Call("expire", (failure.detail, failure.to_json(), most), _ended)
-
-
-def cancel(job_id: str) -> Call[Job]:
-    """Cancel a job, or ask its runner to; gives it.
+def ask(job_id: str, event: Asked) -> Call[Job]:
+    """Pause, resume or cancel a job; gives it. What runs is asked to stop, and shows that as `requested`.
 
     Raises:
         JobNotFound: no job has this id.
-        EventRefused: it has ended otherwise.
+        EventRefused: its state does not allow it.
+    """
+    return Call("ask", (_request_id(), job_id, event), lambda answer: _job(answer, job_id, event))
+
+
+class Packed(Exception):
+    """The job is packed; repeat the call with what was in it. `part` is what the ledger has."""
+
+    def __init__(self, part: str) -> None:
+        self.part: Final = part
+        super().__init__("the job is packed")
+
+
+def retry(job_id: str, *, from_checkpoint: bool, packed: str = "") -> Call[Job]:
+    """Queue a job again that failed or was cancelled, with as many attempts as it had at first; gives it.
+
+    Args:
+        job_id: which.
+        from_checkpoint: go on from its latest checkpoint; else start over.
+        packed: its packed part, where it has one.
+
+    Raises:
+        JobNotFound: no job has this id.
+        EventRefused: its state does not allow it.
+        CheckpointMissing: it has no checkpoint.
+        Packed: it has a packed part, and not the one that was given.
     """
 
     def read(answer: Answer) -> Job:
-        if answer[0] == "no_such_job":
-            raise JobNotFound(job_id)
-        if answer[0] == "not_allowed":
-            raise EventRefused(job_id, Event.CANCEL, Status(str(answer[1])))
-        return shown_job(answer[1])
+        if answer[0] == "packed":
+            raise Packed(str(answer[1]))
+        if answer[0] == "no_checkpoint":
+            raise CheckpointMissing(job_id)
+        return _job(answer, job_id, Event.RETRY)
 
-    return Call("cancel", (job_id,), read)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
-    """What a worker says of itself."""
-
-    worker: str
-    """Its name, unique among all machines."""
-    incarnation: str
-    """One per start."""
-    runners: Sequence[str]
-    """Those of its runners that live."""
+    fields = [part for pair in unpack(packed).items() for part in pair] if packed else []
+    return Call("retry", (_request_id(), job_id, "checkpoint" if from_checkpoint else "start", packed, *fields), read)
 
 
-def enroll(
-    presence: Presence, *, classes: Sequence[str], devices: Sequence[str], failure: Failure
-) -> Call[list[Ended]]:
-    """Register a worker under its name; runs of runners that do not live any more end as lost.
-
-    Raises:
-        Displaced: another worker has the name, and was heard a moment ago.
-    """
-
-    def read(answer: Answer) -> list[Ended]:
-        if answer[0] == "name_in_use":
-            raise Displaced(presence.worker)
-        return _ended(answer)
-
-    known = (presence.worker, presence.incarnation, ",".join(classes), ",".join(devices))
-    return Call("enroll", (*known, failure.detail, failure.to_json(), *presence.runners), read)
+def _request_id() -> str:
+    """One per call, so that it is carried out once however often it is sent."""
+    return uuid.uuid4().hex
 
 
-def heartbeat(presence: Presence, *, failure: Failure) -> Call[list[Ended]]:
-    """A worker is alive; runs of runners that do not live any more end as lost.
-
-    Raises:
-        NotEnrolled: the ledger does not know the worker.
-        Displaced: another worker has taken its name.
-    """
-
-    def read(answer: Answer) -> list[Ended]:
-        if answer[0] == "not_enrolled":
-            raise NotEnrolled(presence.worker)
-        if answer[0] == "displaced":
-            raise Displaced(presence.worker)
-        return _ended(answer)
-
-    args = (presence.worker, presence.incarnation, failure.detail, failure.to_json(), *presence.runners)
-    return Call("heartbeat", args, read)
-
-
-def leave(presence: Presence, *, failure: Failure) -> Call[None]:
-    """A worker has stopped in order; a run that it could not settle ends as lost."""
-    args = (presence.worker, presence.incarnation, failure.detail, failure.to_json())
-    return Call("leave", args, lambda answer: None)
-
-
-def _wish(answer: Answer, lease: Lease) -> Wish | None:
-    if answer[0] == "lost_lease":
-        raise LeaseLost(lease.job_id, lease.token)
-    return cast("Wish", answer[1]) if answer[1] else None
-
-
-def _ended(answer: Answer) -> list[Ended]:
-    words = [str(part) for part in answer[1:]]
-    return [Ended(job_id, Status(status)) for job_id, status in zip(words[::2], words[1::2], strict=True)]
+def _job(answer: Answer, job_id: str, event: Event) -> Job:
+    if answer[0] == "no_such_job":
+        raise JobNotFound(job_id)
+    if answer[0] == "not_allowed":
+        status, requested = str(answer[1]), str(answer[2])
+        wish: Wish | None = "cancel" if requested == "cancel" else "pause" if requested == "pause" else None
+        raise EventRefused(job_id, event, Status(status), wish)
+    return shown_job(answer[1])

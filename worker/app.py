@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from billiard.process import active_children
 from celery import Celery, Task, signals
+from celery.worker import state
 
 from worker.bells import ANSWER, bell_app, listen
-from worker.devices import device_classes, devices
-from worker.heart import Heart
+from worker.devices import machine_of
+from worker.heart import Beat, Heart
 from worker.runner import Runner
 from worker.settings import WorkerSettings
 
@@ -28,6 +29,9 @@ log: Final = logging.getLogger(__name__)
 #: How often the worker looks for dead runners and tells the ledger who lives. Celery is told of a death too, but looks
 #: before the kernel has the exit status as often as not, and then again only after 5 s.
 BEAT_EVERY_S: Final = 1.0
+
+#: Exit status of a worker for which there is no place: its name is in use, or its artifact store is another one.
+EXIT_REFUSED: Final = 2
 
 
 class Worker:
@@ -39,6 +43,7 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings: Final = settings
+        self.machine: Final = machine_of(settings)
         #: Of this start of the worker; its children inherit it.
         self.incarnation: Final = uuid.uuid4().hex
         #: Set when the parent was told to stop: a child that is forked after that answers nothing.
@@ -57,8 +62,8 @@ class Worker:
 
 worker: Final = Worker(WorkerSettings.of_process())
 app: Final[Celery] = bell_app(worker.settings)
-listen(app, device_classes(devices(worker.settings)))
-app.conf.worker_concurrency = len(devices(worker.settings))
+listen(app, worker.machine.classes)
+app.conf.worker_concurrency = len(worker.machine.slots)
 
 
 @app.task(name=ANSWER, bind=True)
@@ -67,7 +72,13 @@ def answer(bell: Task) -> None:
     if worker.draining:
         return
     if worker.runner is None:
-        worker.runner = Runner(worker.settings, str(bell.request.hostname), worker.runner_name(os.getpid()))
+        worker.runner = Runner(
+            worker.settings,
+            worker.machine,
+            worker=str(bell.request.hostname),
+            incarnation=worker.incarnation,
+            name=worker.runner_name(os.getpid()),
+        )
     # here and not when the process starts: billiard sets its own handler after that, which would take the engine along
     worker.runner.drain_on_sigterm()
     if worker.runner.drain.raised:
@@ -87,9 +98,10 @@ def load_torch(**_: Any) -> None:
 @signals.worker_ready.connect
 def enroll(sender: Any, **_: Any) -> None:
     """Enroll the worker, and keep its heart beating."""
-    worker.heart = Heart(worker.settings, str(sender.hostname), worker.incarnation, worker.live_runners)
+    name = str(sender.hostname)
+    worker.heart = Heart(worker.settings, worker.machine, name, worker.incarnation, worker.live_runners)
     sender.timer.call_repeatedly(BEAT_EVERY_S, _beat, (worker.heart, sender.pool.maintain_pool))
-    _stop_unless(worker.heart.beat())
+    _obey(worker.heart.beat())
 
 
 @signals.worker_shutting_down.connect
@@ -113,9 +125,15 @@ def _beat(heart: Heart, replace_the_dead: Callable[[], object]) -> None:
         replace_the_dead()
     except OSError as error:
         log.warning("no runner can be started: %s", error)
-    _stop_unless(heart.beat())
+    _obey(heart.beat())
 
 
-def _stop_unless(welcome: bool) -> None:
-    if not welcome:
-        os.kill(os.getpid(), signal.SIGTERM)
+def _obey(beat: Beat) -> None:
+    match beat:
+        case Beat.GO_ON:
+            pass
+        case Beat.DRAIN:
+            os.kill(os.getpid(), signal.SIGTERM)
+        case Beat.REFUSED:  # as after SIGTERM, but with an exit status that says that something is wrong
+            drain()
+            state.should_stop = EXIT_REFUSED

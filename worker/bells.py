@@ -4,6 +4,7 @@ A bell may get lost or ring twice; the keeper counts them and rings again, and t
 are acknowledged at once, carry nothing, have no result, and are never revoked.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from celery import Celery
@@ -44,7 +45,7 @@ def bell_app(settings: LedgerSettings) -> Celery:
     return app
 
 
-def listen(app: Celery, device_classes: list[str]) -> None:
+def listen(app: Celery, device_classes: Sequence[str]) -> None:
     """Make a worker of this app hear the bells of these device classes."""
     queues = [bell_queue(name) for name in device_classes]
     # without an exchange of its own a queue would hear the bells of the first one too

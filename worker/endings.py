@@ -4,22 +4,22 @@
     silent for too long, killed                     lost
     exit 0 after its result                         succeeded
     a permanent error                               failed     data, spec, not-a-number: it would fail again
-    asked to stop, and stopped or had to be killed  as asked   cancelled, put back, or failed for its time-out
+    asked to stop, and stopped or had to be killed  stopped    or failed for its time-out
     anything else                                   lost       with what is known: signal, memory, last step
 
-A lost run has spent an attempt and its job runs again while attempts are left; one that was put back has spent none.
+A lost run has spent an attempt and its job runs again while attempts are left; one that was stopped has spent none, and
+the ledger makes of its job what is wished by then: cancelled, paused, or queued again.
 """
 
 import os
 import signal
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
-from ledger import Failure
-from ledger.transitions import Outcome
+from ledger import Failure, runs
 from lowland.spec.reports import EXIT_STOPPED, Broken
 
-Asked = Literal["cancel", "drain", "timeout"]
+Asked = Literal["pause", "cancel", "drain", "timeout"]
 """Why the runner stopped an engine."""
 
 
@@ -45,7 +45,7 @@ class Course:
 class Ending:
     """What to settle the run with."""
 
-    outcome: Outcome
+    outcome: runs.Ending
     detail: str = ""
     failure: Failure | None = None
 
@@ -72,16 +72,12 @@ def ending(course: Course) -> Ending:
     return _lost(Failure(type="engine-died", title="The engine died", detail=detail))
 
 
-#: What follows from each reason to stop an engine, but the time-out, which explains itself.
-_FOLLOWS: Final[dict[Asked, Outcome]] = {"cancel": "cancelled", "drain": "put_back"}
-
-
 def _as_asked(asked: Asked, course: Course) -> Ending:
     if asked == "timeout":
         detail = f"the attempt took longer than timeout_s, {course.timeout_s:g} s; {_known(course)}"
         failure = Failure(type="timeout", title="The attempt took too long", detail=detail)
         return Ending(outcome="failed", detail=detail, failure=failure)
-    return Ending(outcome=_FOLLOWS[asked], detail="the worker shut down" if asked == "drain" else "")
+    return Ending(outcome="stopped", detail="the worker shut down" if asked == "drain" else "")
 
 
 def _lost(failure: Failure) -> Ending:

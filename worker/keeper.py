@@ -1,10 +1,12 @@
 """The keeper sees that nothing is forgotten: `python -m worker.keeper`.
 
     rings    as many bells for each device class as jobs of it wait
-    expires  leases that were not renewed, once Redis has been reachable for one full lease: a worker that could not
+    expires  leases that were not renewed, once the ledger has been attended for one full lease: a worker that could not
              reach it either is not to blame
+    does     the chores of finished jobs (chores.py)
 
-Any number of keepers may run: bells are counted, and a run ends once. It keeps nothing in memory that matters.
+Any number of keepers may run: bells are counted, a run ends once, and a chore is in one keeper's hands. It keeps
+nothing in memory that matters.
 """
 
 import logging
@@ -16,8 +18,10 @@ from typing import Final
 
 from celery import Celery
 
-from ledger import Failure, Keys, Ledger, LedgerSettings, LedgerUnavailable, LedgerUnusable, reads, transitions
+from ledger import Failure, Keys, Ledger, LedgerUnavailable, LedgerUnusable, reads, runs
 from worker.bells import bell_app, ring
+from worker.chores import Chores
+from worker.settings import KeeperSettings
 
 log: Final = logging.getLogger(__name__)
 
@@ -39,14 +43,16 @@ class Keeper:
     Args:
         ledger: to look after.
         bells: Celery, to ring with.
+        chores: to be done beside that.
         lease_s: how long leases last.
     """
 
-    def __init__(self, ledger: Ledger, bells: Celery, *, lease_s: float) -> None:
+    def __init__(self, ledger: Ledger, bells: Celery, chores: Chores, *, lease_s: float) -> None:
         self._ledger = ledger
         self._bells = bells
-        self._lease_s = lease_s
-        self._reachable_since: float | None = None
+        self._chores = chores
+        self._lease_ms = round(lease_s * 1000)
+        self._is_checked = False
 
     def turn(self) -> None:
         """Do every duty once, or find Redis away and wait a little.
@@ -55,14 +61,16 @@ class Keeper:
             LedgerUnusable: Redis is there and cannot hold a ledger, or holds another one.
         """
         try:
-            if self._reachable_since is None:
+            if not self._is_checked:
                 self._ledger.check()
+                self._is_checked = True
             self._ring()
             self._expire()
+            self._chores.start_due()
             self._ledger.wait_for_submit(LOOK_EVERY_S)
         except LedgerUnavailable as error:
             log.warning("ledger away: %s", error)
-            self._reachable_since = None
+            self._is_checked = False
             time.sleep(PAUSE_S)
 
     def _ring(self) -> None:
@@ -70,12 +78,7 @@ class Keeper:
             ring(self._bells, backlog.device_class, max(0, backlog.waiting - backlog.bells))
 
     def _expire(self) -> None:
-        now = time.monotonic()
-        if self._reachable_since is None:
-            self._reachable_since = now
-        if now - self._reachable_since < self._lease_s:
-            return
-        for ended in self._ledger.run(transitions.expire(failure=EXPIRED)):
+        for ended in self._ledger.run(runs.expire(failure=EXPIRED, lease_ms=self._lease_ms)):
             log.warning("lease expired: job %s is %s", ended.job_id, ended.status)
 
 
@@ -90,9 +93,10 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    settings = LedgerSettings.of_process()
+    settings = KeeperSettings.of_process()
     with Ledger(settings.redis_url, Keys(settings.redis_prefix)) as ledger:
-        keeper = Keeper(ledger, bell_app(settings), lease_s=settings.lease_s)
+        chores = Chores(ledger, settings)
+        keeper = Keeper(ledger, bell_app(settings), chores, lease_s=settings.lease_s)
         log.info("keeper started")
         try:
             while not stopping:
@@ -100,6 +104,8 @@ def main() -> int:
         except LedgerUnusable as error:
             log.error("ledger unusable: %s", error)
             return 2
+        finally:
+            chores.stop()
     log.info("keeper stopped")
     return 0
 

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ledger import Lease, Ledger, LedgerUnavailable, transitions
-from ledger.transitions import Wish
+from ledger import Lease, Ledger, LedgerUnavailable, runs
+from lowland.spec.states import Wish
 from worker.recording import Record
 
 #: With so many records waiting, the engine's pipe is not read any further.
@@ -84,15 +84,20 @@ class Outbox:
             while self._waiting:
                 self._send_first()
             if time.monotonic() >= self._renew_at:
-                self._extended(self._ledger.run(transitions.renew(self._lease, lease_ms=self._lease_ms)))
+                self._extended(self._ledger.run(runs.renew(self._lease, lease_ms=self._lease_ms)))
         except LedgerUnavailable:
             self._retry_at = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _send_first(self) -> None:
         sequence, record = self._waiting[0]
-        call = transitions.report(
-            self._lease, sequence, lease_ms=self._lease_ms, fields=record.fields, point=record.point
+        call = runs.report(
+            self._lease,
+            sequence,
+            lease_ms=self._lease_ms,
+            fields=record.fields,
+            point=record.point,
+            notice=record.notice,
         )
         self._extended(self._ledger.run(call))
         self._waiting.popleft()

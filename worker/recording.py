@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Final
 
-from ledger import Checkpoint, transitions
+from ledger import Checkpoint, runs
 from ledger.documents import ARTIFACT_FIELD, NOTICE_FIELD, StoredArtifact
 from lowland.spec.reports import (
     Advanced,
@@ -26,6 +26,8 @@ class Record:
 
     fields: dict[str, str] = field(default_factory=dict[str, str])
     point: str = ""
+    notice: str = ""
+    """An event for its history."""
     checkpoints: tuple[Checkpoint, ...] = ()
     """Those that count from now on, where the record makes another one count."""
 
@@ -52,23 +54,22 @@ class Recorder:
             case EpochEnded():
                 epoch = {} if report.epoch is None else {"epoch": report.epoch}
                 point = {**epoch, "step": report.step, **report.metrics}
-                return Record(self._results(report), json.dumps(point))
+                return Record(self._results(report), point=json.dumps(point))
             case Finished():
                 ending = {"test_accuracy": _optional(report.test_accuracy), "stop_reason": report.stop_reason or ""}
                 return Record({**ending, **self._results(report)})
             case CheckpointWritten():
                 file = report.model_dump(include={"name", "size_bytes", "sha256", "step"})
                 self._checkpoints = (Checkpoint(token=self._token, **file), *self._checkpoints)[:CHECKPOINTS_KEPT]
-                return Record(
-                    {"checkpoints": transitions.write_checkpoints(self._checkpoints)}, checkpoints=self._checkpoints
-                )
+                return Record({"checkpoints": runs.write_checkpoints(self._checkpoints)}, checkpoints=self._checkpoints)
             case ArtifactWritten():
                 stored = StoredArtifact(**report.model_dump(), token=self._token)
                 return Record({ARTIFACT_FIELD + report.name: stored.model_dump_json()})
             case Noticed():
                 self._notices += 1
                 field = f"{NOTICE_FIELD}{self._token:06d}:{self._notices:06d}"
-                return Record({field: report.model_dump_json(include={"type", "detail"})})
+                notice = report.model_dump_json(include={"type", "detail"})
+                return Record({field: notice}, notice=notice)
             case _:  # preparing, started and error change nothing but the lease
                 return Record()
 

@@ -12,11 +12,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, TypeVar
 
-from ledger import Failure, Keys, Lease, LeaseLost, Ledger, LedgerUnavailable, WeightsMissing, transitions
+from ledger import (
+    Failure,
+    Keys,
+    Lease,
+    LeaseLost,
+    Ledger,
+    LedgerUnavailable,
+    Machine,
+    NotEnrolled,
+    SpecUnreadable,
+    WeightsMissing,
+    runs,
+)
 from ledger.calls import Call
-from ledger.store import run_folder
+from ledger.store import read_store_id, run_folder
 from lowland.spec import Status
-from worker.devices import device_classes, devices, engine_environment
+from lowland.spec.reports import Noticed
+from worker.devices import engine_environment
 from worker.endings import Ending, ending
 from worker.engines import Engine, Start, Work, engine_command, fork_engine, program_engine
 from worker.origins import weights_of_origin
@@ -49,19 +62,32 @@ class Runner:
 
     Args:
         settings: of the worker.
+        machine: what it offers.
         worker: its name in the ledger.
+        incarnation: of this start of it.
         name: the runner's own, unique for ever.
         start: how engines start; by default what the settings say.
     """
 
-    def __init__(self, settings: WorkerSettings, worker: str, name: str, start: Start | None = None) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        machine: Machine,
+        *,
+        worker: str,
+        incarnation: str,
+        name: str,
+        start: Start | None = None,
+    ) -> None:
         self.drain: Final = DrainFlag()
         self._settings = settings
+        self._machine = machine
         self._worker = worker
+        self._incarnation = incarnation
         self._name = name
         self._start = start or STARTS[settings.engine_start]
         self._failed_starts = 0
-        self._devices = devices(settings)
+        self._store: str | None = None
         self._ledger = Ledger(settings.redis_url, Keys(settings.redis_prefix), timeout_s=REDIS_TIMEOUT_S)
 
     def drain_on_sigterm(self) -> None:
@@ -80,6 +106,12 @@ class Runner:
         try:
             if lease := self._claim():
                 self._see_through(lease)
+        except SpecUnreadable as error:
+            log.error("%s", error)
+            failure = Failure(type="spec-unreadable", title="The job spec cannot be read", detail=str(error))
+            self._persist(runs.settle(error.run, "failed", detail=failure.detail, failure=failure))
+        except NotEnrolled:
+            log.warning("bell not answered: the ledger does not know worker %s", self._worker)
         except LedgerUnavailable as error:
             # whatever this runner holds is freed when the worker, or another one under its name, reports next
             log.error("bell given up: the ledger is away and the worker stops: %s", error)
@@ -88,16 +120,19 @@ class Runner:
     def _claim(self) -> Lease | None:
         """Claim once, asking again until the answer is there: the lease may have been given though it got lost."""
         return self._persist(
-            transitions.claim(
+            runs.claim(
                 str(uuid.uuid4()),
                 worker=self._worker,
+                incarnation=self._incarnation,
                 runner=self._name,
-                lease_ms=round(self._settings.lease_s * 1000),
-                classes=device_classes(self._devices),
-                devices=self._devices,
+                lease_ms=self._lease_ms,
                 failure=BROKEN_OFF,
             )
         )
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self._settings.lease_s * 1000)
 
     def _see_through(self, lease: Lease) -> None:
         run = f"job {lease.job_id} run {lease.token}"
@@ -105,19 +140,24 @@ class Runner:
         log.info("run started: %s, attempt %d on %s", run, lease.attempt, lease.device)
         try:
             end = self._run(lease, shelf)
-            status = self._persist(transitions.settle(lease, end.outcome, detail=end.detail, failure=end.failure))
+            status = self._persist(runs.settle(lease, end.outcome, detail=end.detail, failure=end.failure))
             log.info("run ended: %s %s %s, the job is %s", run, end.outcome, end.detail, status)
             if status == Status.SUCCEEDED:
                 shelf.clear()
         except LeaseLost:
             log.warning("lease lost: %s", run)
-            self._persist(transitions.vacate(lease))
+            self._persist(runs.vacate(lease))
 
     def _run(self, lease: Lease, shelf: Shelf) -> Ending:
+        outbox = Outbox(self._ledger, lease, lease_s=self._settings.lease_s, recorded=shelf.recorded)
         try:
-            notices = shelf.look()
+            self._check_store()
+            notices = shelf.look(outbox.send)
             # a checkpoint holds everything: what the job once started from may be gone
-            engine = self._start_engine(lease, shelf.files, None if shelf.files else self._weights(lease))
+            weights = None if shelf.files else self._weights(lease)
+            if self._persist(runs.begin(lease, lease_ms=self._lease_ms)) is not None:
+                return Ending(outcome="stopped")
+            engine = self._start_engine(lease, shelf.files, weights)
         except WeightsMissing as error:
             failure = Failure(type="weights-missing", title="The weights to start from are missing", detail=str(error))
             return Ending(outcome="failed", detail=str(error), failure=failure)
@@ -126,17 +166,29 @@ class Runner:
             self._failed_starts += 1
             detail = f"no engine could be started on {self._worker}: {error}"
             failure = Failure(type="engine-not-started", title="The engine could not be started", detail=detail)
-            return Ending(outcome="put_back", detail=detail, failure=failure)
+            return Ending(outcome="stopped", detail=detail, failure=failure)
         self._failed_starts = 0
-        outbox = Outbox(self._ledger, lease, lease_s=self._settings.lease_s, recorded=shelf.recorded)
         recorder = Recorder(lease.token, shelf.counting)
-        for notice in notices:
+        for notice in [*notices, *_other_bits(lease, shelf)]:
             outbox.put(recorder.record(notice))
         course = Supervision(
             engine, lease.spec, outbox, recorder, drain=self.drain, grace_s=self._settings.grace_s
         ).see_through()
         self._empty(outbox)
         return ending(course)
+
+    def _check_store(self) -> None:
+        """Make sure that the folder is still the store of before: where it is not mounted, checkpoints would count as
+        missing.
+
+        Raises:
+            OSError: it is not, or cannot be read.
+        """
+        root = self._settings.artifact_dir
+        found = read_store_id(root)
+        self._store = self._store or found
+        if found != self._store:
+            raise OSError(f"{root} is another artifact store than before; is the right one mounted?")
 
     def _weights(self, lease: Lease) -> Path | None:
         """Of the job that this one starts from, asking until Redis answers."""
@@ -150,7 +202,7 @@ class Runner:
     def _start_engine(self, lease: Lease, resume: Sequence[Path], weights: Path | None) -> Engine:
         folder = run_folder(self._settings.artifact_dir, lease.job_id, lease.token)
         folder.mkdir(parents=True, exist_ok=True)
-        environment = engine_environment(lease.device, self._settings)
+        environment = engine_environment(lease.device, self._settings, slots=len(self._machine.slots))
         return self._start(
             Work(spec=lease.spec, folder=folder, resume=resume, weights=weights, environment=environment)
         )
@@ -184,6 +236,14 @@ class Runner:
                 return self._ledger.run(call)
             except LedgerUnavailable:
                 patience.wait(patience.next_pause_s())
+
+
+def _other_bits(lease: Lease, shelf: Shelf) -> list[Noticed]:
+    """A notice where the run goes on from a checkpoint of another kind of device: its arithmetic is another."""
+    if not shelf.counting or lease.former_model == lease.device_model:
+        return []
+    detail = f"the run goes on on {lease.device_model} from a checkpoint of {lease.former_model}; not bit-identical"
+    return [Noticed(type="other-device-model", detail=detail)]
 
 
 class _Patience:

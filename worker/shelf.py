@@ -6,7 +6,7 @@ ones, never before: while Redis is away, an engine goes on writing checkpoints t
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,9 @@ from lowland.spec.reports import Noticed
 from worker.recording import Record
 
 log: Final = logging.getLogger(__name__)
+
+#: Read at once.
+_PIECE_BYTES: Final = 4 * 2**20
 
 
 class Shelf:
@@ -31,13 +34,22 @@ class Shelf:
         self._lease = lease
         self._counting = lease.checkpoints
 
-    def look(self) -> list[Noticed]:
-        """Count only what is there and is what was recorded from now on; of each checkpoint that is not, a notice.
+    def look(self, meanwhile: Callable[[], object] = lambda: None) -> list[Noticed]:
+        """Count from now on none that is missing or not what was recorded; of each such checkpoint, a notice.
+
+        Those before one that is whole are not looked at.
+
+        Args:
+            meanwhile: called again and again while a file is read.
 
         Raises:
             OSError: one is there and cannot be read at the moment.
         """
-        problems = {one: problem for one in self._counting if (problem := _problem(self._path(one), one))}
+        problems: dict[Checkpoint, str] = {}
+        for one in self._counting:
+            if (problem := _problem(self._path(one), one, meanwhile)) is None:
+                break
+            problems[one] = problem
         self._counting = tuple(one for one in self._counting if one not in problems)
         follows = "the one before is used" if self._counting else "the job starts over"
         for checkpoint, problem in problems.items():
@@ -78,9 +90,12 @@ class Shelf:
         return run_folder(self._root, self._lease.job_id, checkpoint.token) / checkpoint.name
 
 
-def _problem(path: Path, checkpoint: Checkpoint) -> str | None:
+def _problem(path: Path, checkpoint: Checkpoint, meanwhile: Callable[[], object]) -> str | None:
     if not path.exists():
         return "is missing"
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    return None if found == checkpoint.sha256 else "is damaged"
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+            meanwhile()
+    return None if digest.hexdigest() == checkpoint.sha256 else "is damaged"

@@ -123,8 +123,8 @@ class Supervision:
                 pass
 
     def _look_at_wishes(self) -> None:
-        if self._outbox.wish == "cancel":
-            self._ask("cancel")
+        if self._outbox.wish is not None:
+            self._ask(self._outbox.wish)
         elif self._drain.raised:
             self._ask("drain")
 

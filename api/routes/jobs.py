@@ -1,4 +1,4 @@
-"""Jobs: submit, read, list, cancel."""
+"""Jobs: submit, read, list, pause, resume, cancel, retry."""
 
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -21,9 +21,9 @@ from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, Para
 from api.openapi import json_body
 from api.parameters import Parameters
 from api.problems import header, problems
-from ledger import EventRefused, JobNotFound, LedgerUnavailable, reads, transitions
+from ledger import CheckpointMissing, EventRefused, JobNotFound, LedgerUnavailable, reads, transitions
 from lowland.errors import SpecInvalid
-from lowland.spec import JobSpec, Status
+from lowland.spec import Event, JobSpec, Status
 from lowland.spec.resource import Job, JobPage
 
 router = APIRouter(tags=["jobs"])
@@ -57,6 +57,13 @@ class Listing(Parameters):
         """The Link header for the page that starts at the cursor."""
         following = self.model_copy(update={"cursor": cursor}).model_dump(mode="json", exclude_none=True)
         return f'</jobs?{urlencode(following)}>; rel="next"'
+
+
+class Retrying(Parameters):
+    """How to retry."""
+
+    from_checkpoint: bool = False
+    """Go on from its latest checkpoint; else start over."""
 
 
 @router.post(
@@ -111,4 +118,46 @@ async def get_job(job_id: JobId, ledger: LedgerDep) -> Job:
 )
 async def cancel_job(job_id: JobId, ledger: LedgerDep) -> Job:
     """Cancel a job: at once while it waits, soon while it runs. Cancelling again changes nothing."""
-    return await ledger.run(transitions.cancel(job_id))
+    return await ledger.run(transitions.ask(job_id, Event.CANCEL))
+
+
+@router.post(
+    "/jobs/{job_id}/pause",
+    dependencies=[_NO_PARAMETERS],
+    responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
+)
+async def pause_job(job_id: JobId, ledger: LedgerDep) -> Job:
+    """Pause a job: at once while it waits; while it runs, once it has written a checkpoint and freed its devices.
+
+    Pausing again changes nothing.
+    """
+    return await ledger.run(transitions.ask(job_id, Event.PAUSE))
+
+
+@router.post(
+    "/jobs/{job_id}/resume",
+    dependencies=[_NO_PARAMETERS],
+    responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
+)
+async def resume_job(job_id: JobId, ledger: LedgerDep) -> Job:
+    """Queue a paused job again, to go on from its checkpoint, or take back the wish to pause it.
+
+    Nothing changes where it waits or runs already.
+    """
+    return await ledger.run(transitions.ask(job_id, Event.RESUME))
+
+
+@router.post(
+    "/jobs/{job_id}/retry",
+    dependencies=[Depends(refuse_repeated_parameters)],
+    responses=problems(JobNotFound, EventRefused, CheckpointMissing, ParametersInvalid, LedgerUnavailable),
+)
+async def retry_job(job_id: JobId, wanted: Annotated[Retrying, Query()], ledger: LedgerDep) -> Job:
+    """Queue a job again that failed or was cancelled, with as many attempts as it had at first.
+
+    Nothing changes where it waits or runs already.
+    """
+    try:
+        return await ledger.run(transitions.retry(job_id, from_checkpoint=wanted.from_checkpoint))
+    except transitions.Packed as packed:
+        return await ledger.run(transitions.retry(job_id, from_checkpoint=wanted.from_checkpoint, packed=packed.part))

@@ -1,71 +1,113 @@
--- Give a runner the best queued job that fits its worker: highest priority, then the owner with the fewest running, then
--- the oldest. Looks at the heads of the queues only. A runner that claims holds nothing: what the ledger thinks it does
--- is from a run it broke off, and ends.
+-- Give a runner the best queued job that fits its machine's free devices: highest priority, then the owner with the
+-- fewest running, then the oldest. Looks at the heads of the queues only. A runner that claims holds nothing: what the
+-- ledger thinks it does is from a run it broke off, and ends.
+-- A job that the machine could run, were more of it free, and that has waited long enough, has it keep free what gets
+-- free, against others of its priority and below; one machine at a time does so for one job.
 --   KEYS  1 prefix
---   ARGV  1 claim id (one per call)   2 worker   3 runner   4 lease_ms   5 detail and 6 error (JSON) of a run broken off
---         7 number of device classes   then these classes, then the worker's devices
---   ->    {'ok', job id, token, attempt, devices with commas, spec, checkpoints} | {'nothing_fits'} | {'no_free_device'}
---         event: running
-local claim_id, worker, runner, lease_ms, detail, error, class_count = unpack(ARGV, 1, 7)
--- a claim's answer is kept for its repetition for longer than any client goes on repeating it
-local CLAIM_KEPT_MS = 3600000
+--   ARGV  1 claim id (one per call)   2 worker   3 incarnation   4 runner   5 lease_ms
+--         6 detail and 7 error (JSON) of a run broken off
+--   ->    {'ok', job id, token, attempt, slots with commas, device model, the latest checkpoint's or '', spec,
+--         checkpoints} | {'nothing_fits'} | {'no_free_slot'} | {'draining'} | {'not_enrolled'}  event: running
+local claim_id, worker, incarnation, runner, lease_ms, detail, error = unpack(ARGV)
 
-local function answer(id, token, device)
-  local spec, checkpoints, attempt = get(id, 'spec', 'checkpoints', 'run:' .. token .. ':attempt')
-  return {'ok', id, token, attempt, device, spec, checkpoints or ''}
+local function answer(id, token)
+  local run = 'run:' .. token .. ':'
+  local attempt, slots, model, spec, checkpoints = get(id, run .. 'attempt', run .. 'device', run .. 'model', 'spec',
+    'checkpoints')
+  local latest, former = cjson.decode(checkpoints or '[]')[1], ''
+  if latest then former = get(id, 'run:' .. integer(latest.token) .. ':model') end
+  return {'ok', id, token, attempt, slots, model, former, spec, checkpoints or ''}
 end
 
-local repeated = redis.call('HMGET', key('claim', claim_id), 'id', 'token', 'device')
+local repeated = redis.call('HMGET', key('claim', claim_id), 'id', 'token')
 if repeated[1] then return answer(unpack(repeated)) end
 
+local said = machine(worker)
+if not said or said.incarnation ~= incarnation then return {'not_enrolled'} end
 local now = now_ms()
-clear_devices(worker, function(holding) return holding == runner end, detail, error, now)
-
-local takes = {}
-for i = 8, 7 + class_count do takes[ARGV[i]] = true end
-local free = {}
-for i = 8 + class_count, #ARGV do
-  if redis.call('HEXISTS', key('devices', worker), ARGV[i]) == 0 then free[#free + 1] = ARGV[i] end
+clear_slots(worker, function(holding) return holding == runner end, detail, error, now)
+if said.draining then return {'draining'} end
+local used, free = set_of(table.concat(redis.call('HKEYS', key('slots', worker)), ',')), {}
+for _, slot in ipairs(said.slots) do
+  if not used[slot.name] then free[#free + 1] = slot end
 end
-if #free == 0 then return {'no_free_device'} end
+if #free == 0 then return {'no_free_slot'} end
 
-local best
+local function is_older(one, other)
+  return one.step < other.step or (one.step == other.step and one.created_ms < other.created_ms)
+end
+
+local function is_better(one, other)
+  if one.step ~= other.step then return one.step < other.step end
+  if one.running ~= other.running then return one.running < other.running end
+  return one.created_ms < other.created_ms
+end
+
+local function has_waited(one)
+  if now - one.created_ms < said.reserve_after_ms then return false end
+  local queued_ms, reserved_by = get(one.id, 'queued_ms', 'reserved_by')
+  if now - queued_ms < said.reserve_after_ms then return false end
+  if not reserved_by or reserved_by == worker or not is_alive(reserved_by) then return true end
+  local other = machine(reserved_by)
+  return not other or other.draining or not could_run(other, one.needs)
+end
+
+local heads, waits = {}, nil
 for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
-  local class, world_size, owner = string.match(name, '^([^:]*):([^:]*):(.*)$')
-  if takes[class] and tonumber(world_size) <= #free then
+  local needs = needs_of(name)
+  local running = tonumber(redis.call('HGET', key('running'), needs.owner) or 0)
+  if could_run(said, needs) and (not said.quota or running < said.quota) then
     local head = redis.call('ZRANGE', key('queue', name), 0, 0, 'WITHSCORES')
     local score = tonumber(head[2])
-    local one = {
-      id = head[1],
-      step = math.floor(score / PRIORITY_STEP),
-      running = tonumber(redis.call('HGET', key('running'), owner) or 0),
-      age = score % PRIORITY_STEP,
-      owner = owner,
-      world_size = tonumber(world_size),
-    }
-    if not best or one.step < best.step or (one.step == best.step and (one.running < best.running
-        or (one.running == best.running and one.age < best.age))) then
-      best = one
+    local one = {id = head[1], needs = needs, running = running, step = math.floor(score / PRIORITY_STEP),
+      created_ms = score % PRIORITY_STEP}
+    heads[#heads + 1] = one
+    if count_devices(free, needs.memory) < needs.world_size and (not waits or is_older(one, waits))
+        and has_waited(one) then
+      waits = one
     end
   end
 end
+
+local function best_for(slots)
+  local best
+  for _, one in ipairs(heads) do
+    if count_devices(slots, one.needs.memory) >= one.needs.world_size and (not best or is_better(one, best)) then
+      best = one
+    end
+  end
+  return best
+end
+
+local pool = free
+local best = best_for(pool)
+if waits and (not best or waits.step <= best.step) then
+  redis.call('HSET', key('job', waits.id), 'reserved_by', worker)
+  pool = {}
+  for _, slot in ipairs(free) do
+    if slot.memory < waits.needs.memory then pool[#pool + 1] = slot end
+  end
+  best = best_for(pool)
+end
 if not best then return {'nothing_fits'} end
 
-local id, device = best.id, table.concat(free, ',', 1, best.world_size)
+local id, chosen, names = best.id, choose_slots(pool, best.needs), {}
+for i, slot in ipairs(chosen) do names[i] = slot.name end
+local slots, model = table.concat(names, ','), chosen[1].model
 dequeue(id)
 move(id, 'claim')
 local token = integer(redis.call('HINCRBY', key('job', id), 'token', 1))
 local run = 'run:' .. token .. ':'
-redis.call('HSET', key('job', id), 'worker', worker, 'device', device, 'sequence', 0,
-  run .. 'attempt', integer(get(id, 'spent') + 1), run .. 'worker', worker, run .. 'device', device,
-  run .. 'started_ms', integer(now))
-redis.call('HSETNX', key('job', id), 'started_ms', integer(now))
-redis.call('ZADD', key('leases'), integer(now + lease_ms), id)
-for i = 1, best.world_size do
-  redis.call('HSET', key('devices', worker), free[i], id .. ' ' .. token .. ' ' .. runner)
+redis.call('HSET', key('job', id), 'worker', worker, 'device', slots, 'sequence', 0,
+  run .. 'attempt', integer(get(id, 'spent') + 1), run .. 'worker', worker, run .. 'device', slots,
+  run .. 'model', model, run .. 'started_ms', integer(now))
+if redis.call('HSETNX', key('job', id), 'started_ms', integer(now)) == 1 then tell_owner(id, 'started', now) end
+extend_lease(id, lease_ms)
+for _, name in ipairs(names) do
+  redis.call('HSET', key('slots', worker), name, id .. ' ' .. token .. ' ' .. runner)
 end
-redis.call('HINCRBY', key('running'), best.owner, 1)
-redis.call('HSET', key('claim', claim_id), 'id', id, 'token', token, 'device', device)
-redis.call('PEXPIRE', key('claim', claim_id), CLAIM_KEPT_MS)
-note(id, 'running', now, 'token', token, 'worker', worker, 'device', device)
-return answer(id, token, device)
+redis.call('HINCRBY', key('running'), best.needs.owner, 1)
+redis.call('HSET', key('claim', claim_id), 'id', id, 'token', token)
+redis.call('PEXPIRE', key('claim', claim_id), ANSWER_KEPT_MS)
+note(id, 'running', now, 'token', token, 'worker', worker, 'device', slots)
+return answer(id, token)

@@ -6,6 +6,6 @@ local worker, incarnation, detail, error = unpack(ARGV)
 if redis.call('HGET', key('worker', worker), 'incarnation') == incarnation then
   redis.call('ZREM', key('workers'), worker)
   redis.call('DEL', key('worker', worker))
-  clear_devices(worker, function() return true end, detail, error, now_ms())
+  clear_slots(worker, function() return true end, detail, error, now_ms())
 end
 return {'ok'}

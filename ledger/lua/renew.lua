@@ -4,5 +4,5 @@
 --   ->    {'ok', requested or ''} | {'lost_lease'}                            event: none
 local id, token, lease_ms = unpack(ARGV)
 if not holds_lease(id, token) then return {'lost_lease'} end
-redis.call('ZADD', key('leases'), integer(now_ms() + lease_ms), id)
+extend_lease(id, lease_ms)
 return {'ok', (get(id, 'requested'))}

@@ -37,10 +37,14 @@ LARGEST: Final = 1e30
 
 #: Patterns of text, and how they are said to people.
 LABEL: Final = r"^[^\x00-\x1f\x7f]+$"
-URL: Final = r"^https?://\S+$"
+URL: Final = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
+MACHINE_LABEL: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
+SECRET: Final = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$"
 PATTERNS: Final[Mapping[str, str]] = {
     LABEL: "one line of text, without control characters",
-    URL: "a URL that starts with http:// or https://",
+    URL: "a URL that starts with http:// or https://, without a user and password",
+    SECRET: "whsec_ and 24 to 64 random bytes in base64",
+    MACHINE_LABEL: "1 to 63 letters, digits, '.', '_', '/' and '-', the first a letter or digit",
 }
 
 

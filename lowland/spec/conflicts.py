@@ -139,6 +139,15 @@ def _several_processes(spec: JobSpec) -> None:
         )
 
 
+def _memory_of_gpus(spec: JobSpec) -> None:
+    if spec.resources.device == "cpu" and spec.resources.gpu_memory_gb is not None:
+        wanted = shown(spec.resources.gpu_memory_gb)
+        raise Conflict(
+            "resources.gpu_memory_gb",
+            f'resources.gpu_memory_gb is {wanted} and resources.device is "cpu"; leave one of them out',
+        )
+
+
 #: What a task is selected by.
 _SCORES: Final = {"classification": "accuracy", "regression": "r2"}
 
@@ -217,6 +226,7 @@ CHECKS: Final[Sequence[Callable[[JobSpec], None]]] = [
     _matrices_for_muon,
     _graphs_kept,
     _several_processes,
+    _memory_of_gpus,
     _metric_of_the_task,
     _target_within_reach,
 ]

@@ -23,7 +23,6 @@ class Pending:
 
 PENDING: Final[Sequence[Pending]] = [
     Pending("sharpness", [None]),
-    Pending("webhook", [None]),
 ]
 
 

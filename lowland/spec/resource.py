@@ -7,7 +7,7 @@ from pydantic import Field
 
 from lowland.spec.base import ResourceModel
 from lowland.spec.job import JobSpec
-from lowland.spec.states import Outcome, Status, StopReason
+from lowland.spec.states import Outcome, Status, StopReason, Wish
 
 
 class Objective(ResourceModel):
@@ -73,12 +73,15 @@ class Attempt(ResourceModel):
     """Who ran it."""
     device: str
     """On what, such as "cuda:0" or "cpu:0"; a data-parallel job's with commas."""
+    device_model: str
+    """What kind of device, such as "NVIDIA H100 80GB HBM3"."""
     started_at: datetime
     """When it was claimed."""
     ended_at: datetime | None
     """When it ended; null while it runs."""
     outcome: Outcome | None
-    """How it ended: put back by a worker that shut down, lost with its engine or worker; null while it runs."""
+    """How it ended: paused or cancelled by request, put back by a worker that shut down, lost with its engine or
+    worker; null while it runs."""
     detail: str | None
     """What is known about a bad end."""
 
@@ -106,6 +109,9 @@ class Links(ResourceModel):
     """Where to go from here."""
 
     self: str
+    pause: str
+    resume: str
+    retry: str
     cancel: str
 
 
@@ -118,7 +124,7 @@ class Job(ResourceModel):
     """Where the job stands."""
     terminal: bool
     """Whether nothing will happen to it any more."""
-    requested: Literal["pause", "cancel"] | None
+    requested: Wish | None
     """What was asked of a running job and is on its way."""
     spec: JobSpec
     """What is trained, with every default filled in; post it again to run it again."""
@@ -127,7 +133,8 @@ class Job(ResourceModel):
     """When the first attempt started."""
     finished_at: datetime | None
     attempt: int
-    """The attempt under way, or the last one; 0 before the first."""
+    """The attempt under way, or the last one; 0 before the first. One is spent when an engine was started and has not
+    stopped by request."""
     queue: QueuePlace | None
     """Only while queued."""
     objective: Objective | None
@@ -166,3 +173,43 @@ class JobPage(ResourceModel):
     jobs: list[Job]
     next: str | None
     """Give it as `cursor` for the next page; null on the last."""
+
+
+class Device(ResourceModel):
+    """A device of a worker, or a part of one, that trains one job at a time."""
+
+    name: str
+    """Such as "cuda:0" or "cpu:0"; parts of one GPU are "cuda:0.0", "cuda:0.1"."""
+    model: str
+    """What kind of device."""
+    memory_gb: float
+    """Its own memory, in GB (10^9 bytes), of a part its share; 0 of a CPU."""
+    job: str | None
+    """The job it trains; null where it is free."""
+
+
+class Worker(ResourceModel):
+    """A machine that trains jobs."""
+
+    id: str
+    """Its name, unique among all machines."""
+    alive: bool
+    """Whether it was heard in the last seconds."""
+    draining: bool
+    """Whether it takes no more jobs, and stops."""
+    since: datetime
+    """When it started."""
+    heard_at: datetime
+    """When it was last heard."""
+    labels: list[str]
+    """What jobs may ask for."""
+    devices: list[Device]
+    """What it has."""
+    free: int
+    """Devices that train nothing."""
+
+
+class WorkerList(ResourceModel):
+    """Every worker that has not left."""
+
+    workers: list[Worker]

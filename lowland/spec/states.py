@@ -1,11 +1,6 @@
 """The states of a job and the events that move it: the one table that Lua, the documents and Python read.
 
-    submit ──► queued ──claim──► running ──succeed──► succeeded
-                 │ ▲               │ │ │
-                 │ └──put_back─────┘ │ └────fail────► failed
-                 └──────cancel───────┴────cancel────► cancelled
-
-`paused` is a state of the contract that no event leads to yet.
+docs/reference/states.md draws it.
 """
 
 from collections.abc import Mapping
@@ -25,7 +20,7 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing will happen to the job any more."""
+        """Whether nothing will happen to the job by itself any more."""
         return self in TERMINAL
 
 
@@ -36,10 +31,16 @@ class Event(StrEnum):
     PUT_BACK = "put_back"
     SUCCEED = "succeed"
     FAIL = "fail"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
     CANCEL = "cancel"
 
 
-Outcome = Literal["succeeded", "failed", "cancelled", "put_back", "lost"]
+Wish = Literal["pause", "cancel"]
+"""What may be asked of a running job: its worker fulfils it once the engine has stopped."""
+
+Outcome = Literal["succeeded", "failed", "cancelled", "paused", "put_back", "lost"]
 """How a run ends: put back by a worker that shut down, lost with its engine, runner or worker."""
 
 StopReason = Literal["target", "patience", "max_seconds"]
@@ -52,5 +53,20 @@ TRANSITIONS: Final[Mapping[Event, Mapping[Status, Status]]] = {
     Event.PUT_BACK: {Status.RUNNING: Status.QUEUED},
     Event.SUCCEED: {Status.RUNNING: Status.SUCCEEDED},
     Event.FAIL: {Status.RUNNING: Status.FAILED},
-    Event.CANCEL: {Status.QUEUED: Status.CANCELLED, Status.RUNNING: Status.CANCELLED},
+    Event.PAUSE: {Status.QUEUED: Status.PAUSED, Status.RUNNING: Status.PAUSED},
+    Event.RESUME: {Status.PAUSED: Status.QUEUED},
+    Event.RETRY: {Status.FAILED: Status.QUEUED, Status.CANCELLED: Status.QUEUED},
+    Event.CANCEL: {
+        Status.QUEUED: Status.CANCELLED,
+        Status.PAUSED: Status.CANCELLED,
+        Status.RUNNING: Status.CANCELLED,
+    },
+}
+
+#: Where an event that people ask for has nothing left to do: asking again is no mistake and changes nothing.
+FULFILLED: Final[Mapping[Event, frozenset[Status]]] = {
+    Event.PAUSE: frozenset({Status.PAUSED}),
+    Event.RESUME: frozenset({Status.QUEUED, Status.RUNNING}),
+    Event.RETRY: frozenset({Status.QUEUED, Status.RUNNING}),
+    Event.CANCEL: frozenset({Status.CANCELLED}),
 }

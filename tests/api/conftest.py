@@ -11,8 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api import ApiSettings, create_app
-from ledger import Keys, Lease, Ledger, transitions
-from lowland.spec.states import Outcome
+from ledger import Keys, Lease, Ledger, runs
 from tests.api.answers import assert_declared
 from tests.ledger import playing
 
@@ -52,10 +51,10 @@ class Worker:
         return playing.claimed(self._ledger)
 
     def report(self, lease: Lease, sequence: int, **fields: str) -> None:
-        self._ledger.run(transitions.report(lease, sequence, lease_ms=60_000, fields=fields))
+        self._ledger.run(runs.report(lease, sequence, lease_ms=60_000, fields=fields))
 
-    def settle(self, lease: Lease, outcome: Outcome) -> None:
-        playing.settle(self._ledger, lease, outcome)
+    def settle(self, lease: Lease, ending: runs.Ending) -> None:
+        playing.settle(self._ledger, lease, ending)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from ledger import transitions
+from ledger import runs
 from tests.api.answers import assert_problem
 from tests.api.conftest import Worker
 
@@ -29,14 +29,14 @@ def test_a_running_job_is_asked_to_stop(http: httpx2.Client, worker: Worker) -> 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
 def test_a_job_that_has_ended_says_which_states_allow_it(
-    http: httpx2.Client, worker: Worker, outcome: transitions.Outcome
+    http: httpx2.Client, worker: Worker, outcome: runs.Ending
 ) -> None:
     job_id = submit(http)
     worker.settle(worker.claim(), outcome)
 
     problem = assert_problem(http.post(f"/jobs/{job_id}/cancel"), 409, "event-refused")
 
-    assert (problem["job_status"], problem["allowed_from"]) == (outcome, ["queued", "running"])
+    assert (problem["job_status"], problem["allowed_from"]) == (outcome, ["queued", "paused", "running"])
     assert f"is {outcome}" in problem["detail"]
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ledger import Ledger, transitions
+from ledger import Ledger, runs
 from lowland.spec.resource import QueuePlace
-from tests.ledger.playing import LOST, claim, claimed, enroll, job, settle, submit
+from tests.ledger.playing import LOST, claim, claimed, enroll, job, machine, settle, submit
 
 
 def test_nothing_is_claimed_from_an_empty_ledger(ledger: Ledger) -> None:
@@ -50,39 +50,39 @@ def test_a_machine_claims_only_jobs_of_its_classes(
 ) -> None:
     submit(ledger, resources={"device": device})
 
-    assert (claim(ledger, classes=classes) is not None) == fits
+    assert (claim(ledger, offers=machine(classes=classes)) is not None) == fits
 
 
 def test_a_machine_runs_as_many_jobs_as_it_has_devices(ledger: Ledger) -> None:
     for _ in range(3):
         submit(ledger)
-    both = ("cpu:0", "cpu:1")
+    both = machine("cpu:0", "cpu:1")
 
-    leases = [claimed(ledger, runner=runner, devices=both) for runner in ("r1", "r2")]
+    leases = [claimed(ledger, runner=runner, offers=both) for runner in ("r1", "r2")]
 
     assert [lease.device for lease in leases] == ["cpu:0", "cpu:1"]
-    assert claim(ledger, runner="r3", devices=both) is None
+    assert claim(ledger, runner="r3", offers=both) is None
     settle(ledger, leases[0], "succeeded")
-    assert claimed(ledger, runner="r3", devices=both).device == "cpu:0"
+    assert claimed(ledger, runner="r3", offers=both).device == "cpu:0"
 
 
 def test_a_job_of_several_devices_waits_until_so_many_are_free_and_frees_them_all(ledger: Ledger) -> None:
-    both = ("cpu:0", "cpu:1")
+    both = machine("cpu:0", "cpu:1")
     narrow, wide, last = submit(ledger), submit(ledger, resources={"world_size": 2}), submit(ledger)
-    first = claimed(ledger, runner="r1", devices=both)
-    second = claimed(ledger, runner="r2", devices=both)
+    first = claimed(ledger, runner="r1", offers=both)
+    second = claimed(ledger, runner="r2", offers=both)
     assert (first.job_id, second.job_id) == (narrow, last)
 
     settle(ledger, first, "succeeded")
-    assert claim(ledger, runner="r1", devices=both) is None
+    assert claim(ledger, runner="r1", offers=both) is None
     settle(ledger, second, "succeeded")
-    lease = claimed(ledger, runner="r1", devices=both)
+    lease = claimed(ledger, runner="r1", offers=both)
 
     assert (lease.job_id, lease.device) == (wide, "cpu:0,cpu:1")
-    assert claim(ledger, runner="r2", devices=both) is None
+    assert claim(ledger, runner="r2", offers=both) is None
     settle(ledger, lease, "succeeded")
     submit(ledger)
-    assert claimed(ledger, runner="r2", devices=both).device == "cpu:0"
+    assert claimed(ledger, runner="r2", offers=both).device == "cpu:0"
 
 
 def test_a_job_is_claimed_once_however_often_the_bell_rings(ledger: Ledger) -> None:
@@ -110,7 +110,7 @@ def test_a_run_that_was_put_back_has_spent_no_attempt_and_keeps_its_place(ledger
     first = submit(ledger, max_attempts=1)
     submit(ledger)
 
-    settle(ledger, claimed(ledger), "put_back")
+    settle(ledger, claimed(ledger), "stopped")
     again = claimed(ledger)
 
     assert (again.job_id, again.attempt, again.token) == (first, 1, 2)
@@ -120,11 +120,10 @@ def test_a_new_run_goes_on_from_the_recorded_checkpoints(ledger: Ledger) -> None
     submit(ledger)
     lease = claimed(ledger)
     checkpoints = tuple(
-        transitions.Checkpoint(token=1, name=f"step-{step}.pt", size_bytes=7, sha256="0" * 64, step=step)
-        for step in (24, 12)
+        runs.Checkpoint(token=1, name=f"step-{step}.pt", size_bytes=7, sha256="0" * 64, step=step) for step in (24, 12)
     )
-    fields = {"checkpoints": transitions.write_checkpoints(checkpoints)}
-    ledger.run(transitions.report(lease, 1, lease_ms=1000, fields=fields))
+    fields = {"checkpoints": runs.write_checkpoints(checkpoints)}
+    ledger.run(runs.report(lease, 1, lease_ms=1000, fields=fields))
 
     settle(ledger, lease, "lost")
 
@@ -145,8 +144,8 @@ def test_a_queued_job_tells_its_place_and_what_it_waits_for(ledger: Ledger) -> N
     reasons = [job(ledger, job_id).queue for job_id in (first, second, third)]
     assert [place.reason for place in reasons if place] == [
         "next for a free device",
-        "1 job is ahead",
-        "2 jobs are ahead",
+        "1 job ahead",
+        "2 jobs ahead",
     ]
 
 
@@ -156,20 +155,20 @@ def test_a_job_wider_than_every_live_worker_says_so(ledger: Ledger) -> None:
     wide = submit(ledger, resources={"world_size": 2})
 
     narrow_only = job(ledger, wide).queue
-    enroll(ledger, "w2", devices=("cpu:0", "cpu:1"))
+    enroll(ledger, "w2", offers=machine("cpu:0", "cpu:1"))
     with_room = job(ledger, wide).queue
 
     assert narrow_only == QueuePlace(position=2, reason="needs 2 devices; the largest live worker has 1")
-    assert with_room == QueuePlace(position=2, reason="1 job is ahead")
+    assert with_room == QueuePlace(position=2, reason="1 job of higher priority")
 
 
 def test_a_claim_whose_answer_was_lost_is_answered_again_also_much_later(ledger: Ledger) -> None:
     job_id = submit(ledger)
     submit(ledger)
-    lease = claimed(ledger, claim_id="c1", lease_ms=1)
-    ledger.run(transitions.renew(lease, lease_ms=60_000))
+    lease = claimed(ledger, claim_id="c1", lease_ms=60_000)
+    ledger.run(runs.renew(lease, lease_ms=60_000))
 
-    assert claimed(ledger, claim_id="c1", lease_ms=1) == lease
+    assert claimed(ledger, claim_id="c1") == lease
     assert lease.job_id == job_id
 
 

@@ -3,17 +3,28 @@
 import pytest
 import redis
 
-from ledger import Displaced, Keys, LeaseLost, Ledger, NotEnrolled, Presence, reads, transitions
-from lowland.spec import Status
+from ledger import (
+    Displaced,
+    Keys,
+    LeaseLost,
+    Ledger,
+    NotEnrolled,
+    Presence,
+    presence,
+    reads,
+    runs,
+    transitions,
+)
+from lowland.spec import Event, Status
 from tests.ledger.playing import LOST, beat, claim, claimed, enroll, job, settle, submit
 from tests.waiting import until
 
 
-def expire(ledger: Ledger) -> list[transitions.Ended]:
-    return ledger.run(transitions.expire(failure=LOST))
+def expire(ledger: Ledger) -> list[runs.Ended]:
+    return ledger.run(runs.expire(failure=LOST, lease_ms=0))
 
 
-def expired(ledger: Ledger) -> list[transitions.Ended]:
+def expired(ledger: Ledger) -> list[runs.Ended]:
     return until(lambda: expire(ledger), "a lease expires", seconds=5)
 
 
@@ -21,7 +32,7 @@ def test_a_lease_that_is_renewed_does_not_expire(ledger: Ledger) -> None:
     submit(ledger)
     lease = claimed(ledger, lease_ms=0)
 
-    ledger.run(transitions.renew(lease, lease_ms=60_000))
+    ledger.run(runs.renew(lease, lease_ms=60_000))
 
     assert expire(ledger) == []
 
@@ -30,7 +41,7 @@ def test_a_lease_that_ran_out_ends_the_run_as_lost(ledger: Ledger) -> None:
     job_id = submit(ledger)
     claimed(ledger, lease_ms=0)
 
-    assert expired(ledger) == [transitions.Ended(job_id, Status.QUEUED)]
+    assert expired(ledger) == [runs.Ended(job_id, Status.QUEUED)]
     assert job(ledger, job_id).attempts[0].outcome == "lost"
 
 
@@ -38,7 +49,7 @@ def test_a_late_renewal_is_good_until_the_keeper_has_expired_the_lease(ledger: L
     submit(ledger)
     lease = claimed(ledger, lease_ms=0)
 
-    ledger.run(transitions.renew(lease, lease_ms=60_000))
+    ledger.run(runs.renew(lease, lease_ms=60_000))
 
     assert expire(ledger) == []
 
@@ -46,9 +57,9 @@ def test_a_late_renewal_is_good_until_the_keeper_has_expired_the_lease(ledger: L
 def test_a_wish_is_fulfilled_when_the_lease_runs_out(ledger: Ledger) -> None:
     job_id = submit(ledger)
     claimed(ledger, lease_ms=0)
-    ledger.run(transitions.cancel(job_id))
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
 
-    assert expired(ledger) == [transitions.Ended(job_id, Status.CANCELLED)]
+    assert expired(ledger) == [runs.Ended(job_id, Status.CANCELLED)]
 
 
 def test_a_worker_that_lost_its_lease_can_write_nothing(ledger: Ledger) -> None:
@@ -59,9 +70,9 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(ledger: Ledger) -> None:
     before = job(ledger, job_id)
 
     with pytest.raises(LeaseLost):
-        ledger.run(transitions.report(stale, 1, lease_ms=1000, fields={"accuracy": "1.0"}, point="{}"))
+        ledger.run(runs.report(stale, 1, lease_ms=1000, fields={"accuracy": "1.0"}, point="{}"))
     with pytest.raises(LeaseLost):
-        ledger.run(transitions.renew(stale, lease_ms=1000))
+        ledger.run(runs.renew(stale, lease_ms=1000))
     with pytest.raises(LeaseLost):
         settle(ledger, stale, "succeeded")
     assert job(ledger, job_id) == before
@@ -84,7 +95,7 @@ def test_the_device_of_an_expired_run_stays_taken_until_its_machine_frees_it(led
     expired(ledger)
 
     assert claim(ledger, runner="r2") is None
-    ledger.run(transitions.vacate(stale))
+    ledger.run(runs.vacate(stale))
     assert claimed(ledger, runner="r2").attempt == 2
 
 
@@ -95,7 +106,7 @@ def test_a_late_vacate_does_not_free_a_device_that_is_in_use_again(ledger: Ledge
     settle(ledger, first, "succeeded")
     claimed(ledger, runner="r2")
 
-    ledger.run(transitions.vacate(first))
+    ledger.run(runs.vacate(first))
 
     assert claim(ledger, runner="r3") is None
 
@@ -106,7 +117,7 @@ def test_the_run_of_a_dead_runner_is_ended_by_the_next_beat_of_its_worker(ledger
     claimed(ledger, runner="r1")
 
     assert beat(ledger, runners=("r1", "r2")) == []
-    assert beat(ledger, runners=("r2",)) == [transitions.Ended(job_id, Status.QUEUED)]
+    assert beat(ledger, runners=("r2",)) == [runs.Ended(job_id, Status.QUEUED)]
 
     assert claimed(ledger, runner="r2").attempt == 2
 
@@ -123,17 +134,18 @@ def test_the_device_of_a_dead_runner_is_freed_also_when_its_lease_had_run_out_be
     assert claimed(ledger, runner="r2").attempt == 2
 
 
-def test_a_worker_that_starts_anew_ends_the_runs_of_the_former_one(ledger: Ledger) -> None:
+def test_a_worker_that_starts_anew_ends_the_runs_of_the_former_one(ledger: Ledger, redis_url: str, keys: Keys) -> None:
     job_id = submit(ledger)
     other = submit(ledger)
     claimed(ledger, worker="w1", runner="old")
     claimed(ledger, worker="w2", runner="its own")
 
+    silence(redis_url, keys)
     ended = enroll(ledger, "w1", incarnation="i2")
 
-    assert ended == [transitions.Ended(job_id, Status.QUEUED)]
+    assert ended == [runs.Ended(job_id, Status.QUEUED)]
     assert job(ledger, other).status == Status.RUNNING
-    assert claimed(ledger, worker="w1", runner="new").job_id == job_id
+    assert claimed(ledger, worker="w1", incarnation="i2", runner="new").job_id == job_id
 
 
 def test_a_worker_that_enrolls_again_ends_no_run_of_its_living_runners(ledger: Ledger) -> None:
@@ -183,10 +195,10 @@ def test_a_worker_whose_name_was_taken_is_told_so_and_cannot_sign_the_other_one_
 
     with pytest.raises(Displaced):
         beat(ledger, incarnation="i1")
-    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i1", runners=()), failure=LOST))
+    ledger.run(presence.leave(Presence(worker="w1", incarnation="i1", runners=()), failure=LOST))
     assert ledger.run(reads.overview()).live_workers == 1
 
-    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i2", runners=()), failure=LOST))
+    ledger.run(presence.leave(Presence(worker="w1", incarnation="i2", runners=()), failure=LOST))
     assert ledger.run(reads.overview()).live_workers == 0
 
 
@@ -195,7 +207,7 @@ def test_what_a_worker_could_not_settle_is_ended_when_it_leaves(ledger: Ledger) 
     enroll(ledger, runners=("r1",))
     claimed(ledger, runner="r1")
 
-    ledger.run(transitions.leave(Presence(worker="w1", incarnation="i1", runners=()), failure=LOST))
+    ledger.run(presence.leave(Presence(worker="w1", incarnation="i1", runners=()), failure=LOST))
 
     assert job(ledger, job_id).status == Status.QUEUED
     assert claimed(ledger, runner="r2").attempt == 2
@@ -207,7 +219,7 @@ def test_a_worker_that_comes_back_after_days_ends_what_it_left(ledger: Ledger, r
     claimed(ledger, runner="r1")
     silence(redis_url, keys)
 
-    assert enroll(ledger, incarnation="i2") == [transitions.Ended(job_id, Status.QUEUED)]
+    assert enroll(ledger, incarnation="i2") == [runs.Ended(job_id, Status.QUEUED)]
 
 
 def test_workers_that_never_come_back_are_forgotten(ledger: Ledger, redis_url: str, keys: Keys) -> None:

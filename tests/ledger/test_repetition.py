@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import redis
 
-from ledger import Call, Keys, Lease, Ledger, Presence, reads, transitions
+from ledger import Call, Keys, Lease, Ledger, Presence, chores, presence, reads, runs, transitions
+from ledger.chores import Chore
+from ledger.packing import Record
 from ledger.scripts import script_names
-from lowland.spec import JobSpec
-from tests.ledger.playing import LOST, claimed, enroll, submit
+from lowland.spec import Event, JobSpec
+from tests.ledger.playing import LOST, STORE, claimed, enroll, machine, submit
 
 SPEC = JobSpec.parse({"dataset": "digits"})
 
@@ -24,8 +26,26 @@ def lapsed(ledger: Ledger) -> Lease:
     return claimed(ledger, lease_ms=0)
 
 
+def failed(ledger: Ledger) -> str:
+    lease = running(ledger)
+    ledger.run(runs.settle(lease, "failed", failure=LOST))
+    return lease.job_id
+
+
+def taken(ledger: Ledger) -> Chore:
+    failed(ledger)
+    (chore,) = ledger.run(chores.take("archive", "t1", most=1, kept_ms=60_000))
+    return chore
+
+
+def forgotten(ledger: Ledger) -> Record:
+    record = ledger.run(chores.read_record(failed(ledger)))
+    ledger.run(chores.forget(record.fields["id"]))
+    return record
+
+
 def report(lease: Lease, sequence: int = 1) -> Call[Any]:
-    return transitions.report(lease, sequence, lease_ms=60_000, fields={"accuracy": "0.5"}, point='{"epoch": 1}')
+    return runs.report(lease, sequence, lease_ms=60_000, fields={"accuracy": "0.5"}, point='{"epoch": 1}')
 
 
 def after(_: object, call: Call[Any]) -> Call[Any]:
@@ -37,44 +57,43 @@ W1 = Presence(worker="w1", incarnation="i1", runners=())
 
 CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "submit": lambda ledger: transitions.submit("job-1", SPEC, owner="ada"),
+    "ask": lambda ledger: transitions.ask(submit(ledger), Event.PAUSE),
+    "retry": lambda ledger: transitions.retry(failed(ledger), from_checkpoint=False),
     "claim": lambda ledger: after(
-        submit(ledger),
-        transitions.claim(
-            "c1",
-            worker="w1",
-            runner="r1",
-            lease_ms=60_000,
-            classes=["any"],
-            devices=["cpu:0", "cpu:1"],
-            failure=LOST,
-        ),
+        (submit(ledger), enroll(ledger, offers=machine("cpu:0", "cpu:1"))),
+        runs.claim("c1", worker="w1", incarnation="i1", runner="r1", lease_ms=60_000, failure=LOST),
     ),
-    "renew": lambda ledger: transitions.renew(running(ledger), lease_ms=60_000),
+    "begin": lambda ledger: runs.begin(running(ledger), lease_ms=60_000),
+    "renew": lambda ledger: runs.renew(running(ledger), lease_ms=60_000),
     "report": lambda ledger: report(running(ledger)),
-    "settle": lambda ledger: transitions.settle(running(ledger), "lost", failure=LOST),
-    "vacate": lambda ledger: transitions.vacate(running(ledger)),
-    "expire": lambda ledger: after(lapsed(ledger), transitions.expire(failure=LOST)),
-    "cancel": lambda ledger: transitions.cancel(running(ledger).job_id),
-    "enroll": lambda ledger: after(
-        running(ledger), transitions.enroll(W1, classes=["any"], devices=["cpu:0"], failure=LOST)
-    ),
-    "heartbeat": lambda ledger: after(
-        (running(ledger), enroll(ledger, runners=("r1",))), transitions.heartbeat(W1, failure=LOST)
-    ),
-    "leave": lambda ledger: after(enroll(ledger), transitions.leave(W1, failure=LOST)),
+    "settle": lambda ledger: runs.settle(running(ledger), "lost", failure=LOST),
+    "vacate": lambda ledger: runs.vacate(running(ledger)),
+    "expire": lambda ledger: after(lapsed(ledger), runs.expire(failure=LOST, lease_ms=0)),
+    "enroll": lambda ledger: after(running(ledger), presence.enroll(W1, machine(), store=STORE, failure=LOST)),
+    "heartbeat": lambda ledger: after(running(ledger), presence.heartbeat(W1, failure=LOST)),
+    "drain": lambda ledger: after(running(ledger), presence.drain("w1")),
+    "leave": lambda ledger: after(enroll(ledger), presence.leave(W1, failure=LOST)),
+    "workers": lambda ledger: after(running(ledger), presence.list_workers()),
     "get": lambda ledger: reads.get_job(submit(ledger)),
     "list": lambda ledger: after(submit(ledger), reads.list_jobs(limit=5)),
     "overview": lambda ledger: reads.overview(),
     "backlog": lambda ledger: after(submit(ledger), reads.backlog()),
+    "take": lambda ledger: after(failed(ledger), chores.take("archive", "t1", most=1, kept_ms=60_000)),
+    "tick_off": lambda ledger: chores.tick_off(taken(ledger)),
+    "record": lambda ledger: chores.read_record(failed(ledger)),
+    "pack": lambda ledger: chores.pack_job(ledger.run(chores.read_record(failed(ledger)))),
+    "restore": lambda ledger: chores.restore(forgotten(ledger)),
+    "outdated": lambda ledger: after(failed(ledger), chores.mark_outdated(kept_ms=0)),
+    "forget": lambda ledger: chores.forget(failed(ledger)),
 }
 
 #: Calls whose answer says what this very execution ended; the state is the same all the same.
-ONCE = {"expire", "enroll", "heartbeat"}
+ONCE = {"expire", "enroll", "heartbeat", "restore"}
 
 
 def dump(url: str, keys: Keys) -> dict[str, object]:
     """Everything under the prefix that time does not change by itself."""
-    with redis.Redis.from_url(url, decode_responses=True) as client:
+    with redis.Redis.from_url(url, decode_responses=True, encoding_errors="surrogateescape") as client:
         found: dict[str, object] = {}
         for key in client.scan_iter(keys.prefix + "*"):
             name = key.removeprefix(keys.prefix)

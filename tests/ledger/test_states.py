@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import EventRefused, LeaseLost, Ledger, transitions
+from ledger import CheckpointMissing, EventRefused, Lease, LeaseLost, Ledger, runs, transitions
 from lowland.spec import TRANSITIONS, Event, Status
-from lowland.spec.states import Outcome
-from tests.ledger.playing import SPEC_JOB, claim, claimed, job, settle, submit
+from lowland.spec.states import FULFILLED
+from tests.ledger.playing import claim, claimed, job, settle, submit
 
 
 def to_queued(ledger: Ledger) -> str:
@@ -17,6 +17,12 @@ def to_queued(ledger: Ledger) -> str:
 def to_running(ledger: Ledger) -> str:
     submit(ledger)
     return claimed(ledger).job_id
+
+
+def to_paused(ledger: Ledger) -> str:
+    job_id = submit(ledger)
+    ledger.run(transitions.ask(job_id, Event.PAUSE))
+    return job_id
 
 
 def to_succeeded(ledger: Ledger) -> str:
@@ -35,13 +41,14 @@ def to_failed(ledger: Ledger) -> str:
 
 def to_cancelled(ledger: Ledger) -> str:
     job_id = submit(ledger)
-    ledger.run(transitions.cancel(job_id))
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
     return job_id
 
 
 INTO: dict[Status, Callable[[Ledger], str]] = {
     Status.QUEUED: to_queued,
     Status.RUNNING: to_running,
+    Status.PAUSED: to_paused,
     Status.SUCCEEDED: to_succeeded,
     Status.FAILED: to_failed,
     Status.CANCELLED: to_cancelled,
@@ -53,21 +60,12 @@ def a_worker_claims(ledger: Ledger, job_id: str) -> bool:
     return lease is not None and lease.job_id == job_id
 
 
-def its_worker_settles(outcome: Outcome) -> Callable[[Ledger, str], bool]:
+def its_worker_settles(ending: runs.Ending) -> Callable[[Ledger, str], bool]:
     def fire(ledger: Ledger, job_id: str) -> bool:
-        token = len(job(ledger, job_id).attempts) or 1
-        lease = transitions.Lease(
-            job_id=job_id,
-            token=token,
-            attempt=1,
-            worker="w1",
-            device="cpu:0",
-            spec=SPEC_JOB,
-            checkpoints=(),
-        )
+        lease = lease_of(ledger, job_id)
         before = job(ledger, job_id).status
         try:
-            settle(ledger, lease, outcome)
+            settle(ledger, lease, ending)
         except LeaseLost:
             return False
         return job(ledger, job_id).status != before
@@ -75,27 +73,45 @@ def its_worker_settles(outcome: Outcome) -> Callable[[Ledger, str], bool]:
     return fire
 
 
-def someone_cancels(ledger: Ledger, job_id: str) -> bool:
-    before = job(ledger, job_id).status
+def someone_asks(event: transitions.Asked) -> Callable[[Ledger, str], bool]:
+    def fire(ledger: Ledger, job_id: str) -> bool:
+        before = job(ledger, job_id)
+        try:
+            ledger.run(transitions.ask(job_id, event))
+        except EventRefused:
+            return False
+        return job(ledger, job_id) != before
+
+    return fire
+
+
+def someone_retries(ledger: Ledger, job_id: str) -> bool:
+    before = job(ledger, job_id)
     try:
-        ledger.run(transitions.cancel(job_id))
+        ledger.run(transitions.retry(job_id, from_checkpoint=False))
     except EventRefused:
         return False
-    after = job(ledger, job_id)
-    return after.status != before or after.requested == "cancel"
+    return job(ledger, job_id) != before
 
 
 FIRE: dict[Event, Callable[[Ledger, str], bool]] = {
     Event.CLAIM: a_worker_claims,
-    Event.PUT_BACK: its_worker_settles("put_back"),
+    Event.PUT_BACK: its_worker_settles("stopped"),
     Event.SUCCEED: its_worker_settles("succeeded"),
     Event.FAIL: its_worker_settles("failed"),
-    Event.CANCEL: someone_cancels,
+    Event.PAUSE: someone_asks(Event.PAUSE),
+    Event.RESUME: someone_asks(Event.RESUME),
+    Event.RETRY: someone_retries,
+    Event.CANCEL: someone_asks(Event.CANCEL),
 }
 
 
-def test_every_reachable_state_and_every_event_is_tried() -> None:
-    assert INTO.keys() == set(Status) - {Status.PAUSED}
+#: What is only asked of a running job.
+WISHES = {(Status.RUNNING, Event.PAUSE), (Status.RUNNING, Event.CANCEL)}
+
+
+def test_every_state_and_every_event_is_tried() -> None:
+    assert INTO.keys() == set(Status)
     assert FIRE.keys() == set(Event)
 
 
@@ -109,23 +125,132 @@ def test_an_event_moves_a_job_exactly_where_the_table_says(ledger: Ledger, statu
 
     expected = TRANSITIONS[event].get(status)
     assert fired == (expected is not None)
-    if expected is not None and (status, event) != (Status.RUNNING, Event.CANCEL):
+    if expected is not None and (status, event) not in WISHES:
         assert job(ledger, job_id).status == expected
 
 
-def test_a_running_job_is_cancelled_by_its_worker_once_that_was_asked_for(ledger: Ledger) -> None:
+@pytest.mark.parametrize("event", FULFILLED)
+@pytest.mark.parametrize("status", INTO)
+def test_asking_for_what_is_so_already_is_no_mistake_and_anything_else_is_refused(
+    ledger: Ledger, status: Status, event: Event
+) -> None:
+    job_id = INTO[status](ledger)
+    before = job(ledger, job_id)
+    call = (
+        transitions.retry(job_id, from_checkpoint=False) if event == Event.RETRY else transitions.ask(job_id, event)  # pyright: ignore[reportArgumentType]
+    )
+
+    if status in FULFILLED[event]:
+        assert ledger.run(call) == before
+    elif status not in TRANSITIONS[event]:
+        with pytest.raises(EventRefused, match=f"is {status}; {event} is possible for a job that is"):
+            ledger.run(call)
+        assert job(ledger, job_id) == before
+
+
+@pytest.mark.parametrize(("wish", "status"), [(Event.CANCEL, Status.CANCELLED), (Event.PAUSE, Status.PAUSED)])
+def test_a_wish_is_fulfilled_by_the_worker_once_its_engine_has_stopped(
+    ledger: Ledger, wish: transitions.Asked, status: Status
+) -> None:
     submit(ledger)
     lease = claimed(ledger)
 
-    asked = ledger.run(transitions.cancel(lease.job_id))
-    assert (asked.status, asked.requested) == (Status.RUNNING, "cancel")
-    assert ledger.run(transitions.renew(lease, lease_ms=1000)) == "cancel"
-    assert settle(ledger, lease, "cancelled") == Status.CANCELLED
-    assert job(ledger, lease.job_id).requested is None
+    asked = ledger.run(transitions.ask(lease.job_id, wish))
+    assert (asked.status, asked.requested) == (Status.RUNNING, wish)
+    assert ledger.run(runs.renew(lease, lease_ms=1000)) == wish
+    assert settle(ledger, lease, "stopped") == status
+    after = job(ledger, lease.job_id)
+    assert (after.requested, after.attempts[0].outcome) == (None, status)
 
 
-def test_a_refusal_names_the_states_that_allow_the_event(ledger: Ledger) -> None:
-    job_id = to_succeeded(ledger)
+@pytest.mark.parametrize("ending", ["lost", "stopped"])
+def test_a_pause_that_was_taken_back_leaves_the_job_running_or_queued_again(
+    ledger: Ledger, ending: runs.Ending
+) -> None:
+    submit(ledger)
+    lease = claimed(ledger)
+    ledger.run(transitions.ask(lease.job_id, Event.PAUSE))
 
-    with pytest.raises(EventRefused, match="is succeeded; cancel is possible for a job that is queued or running"):
-        ledger.run(transitions.cancel(job_id))
+    after = ledger.run(transitions.ask(lease.job_id, Event.RESUME))
+
+    assert (after.status, after.requested) == (Status.RUNNING, None)
+    assert settle(ledger, lease, ending) == Status.QUEUED
+
+
+def test_what_is_being_cancelled_can_be_neither_paused_nor_resumed(ledger: Ledger) -> None:
+    submit(ledger)
+    lease = claimed(ledger)
+    ledger.run(transitions.ask(lease.job_id, Event.CANCEL))
+
+    for event in (Event.PAUSE, Event.RESUME):
+        with pytest.raises(EventRefused, match=f"is running and being cancelled; {event} is possible"):
+            ledger.run(transitions.ask(lease.job_id, event))
+    assert settle(ledger, lease, "lost") == Status.CANCELLED
+
+
+def test_a_paused_job_that_is_resumed_goes_on_without_having_spent_an_attempt(ledger: Ledger) -> None:
+    job_id = submit(ledger, max_attempts=1)
+    lease = claimed(ledger)
+    ledger.run(transitions.ask(job_id, Event.PAUSE))
+    settle(ledger, lease, "stopped")
+
+    assert claim(ledger) is None
+    ledger.run(transitions.ask(job_id, Event.RESUME))
+
+    again = claimed(ledger)
+    assert (again.job_id, again.attempt, again.token) == (job_id, 1, 2)
+
+
+def test_a_retried_job_starts_over_with_as_many_attempts_as_before(ledger: Ledger) -> None:
+    job_id = submit(ledger, max_attempts=2)
+    for _ in range(2):
+        lease = claimed(ledger)
+        ledger.run(runs.report(lease, 1, lease_ms=1000, fields={"accuracy": "0.5"}))
+        settle(ledger, lease, "lost")
+    assert job(ledger, job_id).status == Status.FAILED
+
+    queued = ledger.run(transitions.retry(job_id, from_checkpoint=False))
+
+    assert (queued.status, queued.accuracy, queued.error, queued.finished_at) == (Status.QUEUED, None, None, None)
+    assert [claimed(ledger).attempt, settle(ledger, lease_of(ledger, job_id), "lost")] == [3, Status.QUEUED]
+    assert [claimed(ledger).attempt, settle(ledger, lease_of(ledger, job_id), "lost")] == [4, Status.FAILED]
+
+
+def test_a_job_is_retried_from_its_checkpoint_only_if_it_has_one(ledger: Ledger) -> None:
+    job_id = to_failed(ledger)
+    with pytest.raises(CheckpointMissing, match="has no checkpoint to go on from; retry it from the start"):
+        ledger.run(transitions.retry(job_id, from_checkpoint=True))
+    assert job(ledger, job_id).status == Status.FAILED
+
+    ledger.run(transitions.retry(job_id, from_checkpoint=False))
+    lease = claimed(ledger)
+    checkpoint = runs.Checkpoint(token=lease.token, name="a.pt", size_bytes=1, sha256="0" * 64, step=3)
+    fields = {"checkpoints": runs.write_checkpoints([checkpoint]), "accuracy": "0.5"}
+    ledger.run(runs.report(lease, 1, lease_ms=1000, fields=fields))
+    settle(ledger, lease, "failed")
+
+    assert ledger.run(transitions.retry(job_id, from_checkpoint=True)).accuracy == 0.5
+    assert claimed(ledger).checkpoints == (checkpoint,)
+
+
+def test_a_run_that_is_lost_before_its_engine_was_started_has_spent_no_attempt(ledger: Ledger) -> None:
+    submit(ledger, max_attempts=1)
+
+    assert settle(ledger, claimed(ledger, begin=False), "lost") == Status.QUEUED
+    assert settle(ledger, claimed(ledger), "lost") == Status.FAILED
+
+
+def lease_of(ledger: Ledger, job_id: str) -> Lease:
+    """The lease of a job's latest run."""
+    seen = job(ledger, job_id)
+    return Lease(
+        job_id=job_id,
+        token=len(seen.attempts) or 1,
+        attempt=seen.attempt,
+        worker="w1",
+        device="cpu:0",
+        device_model="a CPU",
+        former_model="",
+        spec=seen.spec,
+        checkpoints=(),
+    )

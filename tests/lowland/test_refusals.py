@@ -82,7 +82,7 @@ TABLE: list[tuple[dict[str, Any] | list[Any], str]] = [
     ({**DIGITS, "function": "x"}, "give either dataset or function: both are there"),
     ({**DIGITS, "start": [1.0]}, "start and steps belong to function"),
     ({"function": "x"}, "start is missing"),
-    ({**DIGITS, "epohcs": 3}, 'epohcs is not a field (did you mean "epochs"?); known here: name, tags, '),
+    ({**DIGITS, "epohcs": 3}, 'epohcs is not a field (did you mean "epochs"?); known here: version, name, '),
     ({**DIGITS, "sam": {"rhoo": 1}}, 'sam.rhoo is not a field (did you mean "rho"?); known here: variant, rho, p'),
     ({**DIGITS, "sam": {"rho": -0.1}}, "sam.rho is -0.1; give a number >= 0"),
     ({**DIGITS, "sam": {"rho": float("nan")}}, 'sam.rho is "nan"; give a finite number'),
@@ -159,6 +159,13 @@ TABLE: list[tuple[dict[str, Any] | list[Any], str]] = [
     ({**DIGITS, "tags": {str(n): "x" for n in range(33)}}, "tags"),
     ({**DIGITS, "name": "x" * 201}, "name is"),
     ({**DIGITS, "webhook": {"url": "ftp://x"}}, 'webhook.url is "ftp://x"'),
+    ({**DIGITS, "version": 3}, "version is 3; give a number <= 2"),
+    ({**DIGITS, "resources": {"labels": ["a:b"]}}, 'resources.labels.0 is "a:b"; give 1 to 63 letters, digits'),
+    ({**DIGITS, "resources": {"labels": ["a", "a"]}}, "resources.labels"),
+    (
+        {**DIGITS, "resources": {"device": "cpu", "gpu_memory_gb": 8}},
+        'resources.gpu_memory_gb is 8.0 and resources.device is "cpu"; leave one of them out',
+    ),
 ]
 
 
@@ -237,7 +244,6 @@ def test_every_mistake_is_told_at_once() -> None:
 #: A value for each field that waits for a later version, valid in itself.
 LATER: dict[str, dict[str, Any]] = {
     "sharpness": {"sharpness": {}},
-    "webhook": {"webhook": {"url": "https://example.org/hook", "secret": "whsec_123"}},
 }
 
 

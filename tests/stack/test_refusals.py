@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from ledger.keys import SCHEMA
 from tests.conftest import free_port
 from tests.stack.house import ROOT, house, serve
 
@@ -67,8 +68,8 @@ def test_a_redis_with_another_layout_is_refused(tmp_path: Path, redis_url: str) 
 
     place = redis_url.removeprefix("redis://").removesuffix("/0")
     reason = (
-        "the ledger has layout 999; this version of Lowland reads layout 2: give it another Redis database, prefix or "
-        "data folder, or start the version that wrote this one"
+        f"the ledger has layout 999; this version of Lowland reads layout {SCHEMA}: give it another Redis database, "
+        "prefix or data folder, or start the version that wrote this one"
     )
     _assert_refused(ended, f"lowland: the Redis at {place} cannot be used: {reason}")
 

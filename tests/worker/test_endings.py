@@ -36,13 +36,13 @@ def course(wait_status: int, **seen: Any) -> Course:
     [
         pytest.param(course(exited(0), has_result=True), "succeeded", id="exit-0-with-result"),
         pytest.param(course(exited(0)), "lost", id="exit-0-without-result"),
-        pytest.param(course(exited(EXIT_STOPPED), asked="cancel"), "cancelled", id="stopped-for-cancel"),
-        pytest.param(course(exited(EXIT_STOPPED), asked="drain"), "put_back", id="stopped-for-drain"),
+        pytest.param(course(exited(EXIT_STOPPED), asked="cancel"), "stopped", id="stopped-for-cancel"),
+        pytest.param(course(exited(EXIT_STOPPED), asked="drain"), "stopped", id="stopped-for-drain"),
         pytest.param(course(exited(EXIT_STOPPED), asked="timeout", timeout_s=1.0), "failed", id="stopped-for-timeout"),
         pytest.param(course(exited(EXIT_STOPPED)), "lost", id="stopped-unasked"),
-        pytest.param(course(SIGKILLED, asked="cancel"), "cancelled", id="killed-after-grace-for-cancel"),
-        pytest.param(course(SIGKILLED, asked="drain"), "put_back", id="killed-after-grace-for-drain"),
-        pytest.param(course(signal.SIGTERM, asked="drain"), "put_back", id="asked-before-it-could-listen"),
+        pytest.param(course(SIGKILLED, asked="cancel"), "stopped", id="killed-after-grace-for-cancel"),
+        pytest.param(course(SIGKILLED, asked="drain"), "stopped", id="killed-after-grace-for-drain"),
+        pytest.param(course(signal.SIGTERM, asked="drain"), "stopped", id="asked-before-it-could-listen"),
         pytest.param(course(exited(0), has_result=True, asked="cancel"), "succeeded", id="finished-before-cancel"),
         pytest.param(course(exited(1), broken=PERMANENT), "failed", id="permanent-error"),
         pytest.param(course(exited(1), broken=PASSING), "lost", id="passing-error"),
@@ -58,8 +58,8 @@ def test_each_ending_has_its_outcome(seen: Course, outcome: str) -> None:
     assert ending(seen).outcome == outcome
 
 
-def test_what_was_asked_in_vain_is_put_back_without_an_error() -> None:
-    assert ending(course(SIGKILLED, asked="drain")) == Ending(outcome="put_back", detail="the worker shut down")
+def test_what_was_asked_in_vain_counts_as_stopped_without_an_error() -> None:
+    assert ending(course(SIGKILLED, asked="drain")) == Ending(outcome="stopped", detail="the worker shut down")
 
 
 def test_a_death_is_told_with_what_is_known() -> None:

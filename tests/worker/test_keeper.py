@@ -9,12 +9,14 @@ from tests.conftest import free_port
 from tests.ledger.playing import claim, claimed, job, submit
 from tests.waiting import until
 from worker.bells import bell_app, ring
+from worker.chores import Chores
 from worker.keeper import Keeper
+from worker.settings import KeeperSettings
 
 
 def keeper(ledger: Ledger, redis_url: str, *, lease_s: float = 60.0) -> Keeper:
-    bells = bell_app(LedgerSettings(redis_url=redis_url, redis_prefix=ledger.keys.prefix))
-    return Keeper(ledger, bells, lease_s=lease_s)
+    settings = KeeperSettings(redis_url=redis_url, redis_prefix=ledger.keys.prefix)
+    return Keeper(ledger, bell_app(settings), Chores(ledger, settings), lease_s=lease_s)
 
 
 def ringing(redis_url: str, keys: Keys) -> dict[str, int]:
@@ -55,7 +57,9 @@ def test_bells_that_got_lost_are_rung_again(ledger: Ledger, redis_url: str, keys
     assert ringing(redis_url, keys)["any"] == 1
 
 
-def test_a_lease_is_expired_only_after_redis_was_reachable_for_a_whole_lease(ledger: Ledger, redis_url: str) -> None:
+def test_a_lease_is_expired_only_after_the_ledger_was_attended_for_a_whole_lease(
+    ledger: Ledger, redis_url: str
+) -> None:
     job_id = submit(ledger)
     claimed(ledger, lease_ms=0)
     patient = keeper(ledger, redis_url, lease_s=0.5)

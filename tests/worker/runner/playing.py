@@ -2,25 +2,37 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
 from ledger import Lease, Ledger, reads
+from ledger.store import claim_store
 from lowland.spec.resource import Job
+from tests.ledger.playing import enroll, machine
 from tests.waiting import until
 from tests.worker.engines import (
     read,
     shell_engine,
 )
+from worker.engines import Start
 from worker.runner import Runner
 from worker.settings import WorkerSettings
+
+
+def a_runner(settings: WorkerSettings, ledger: Ledger, start: Start) -> Runner:
+    """A runner of a worker with one slot that has enrolled."""
+    enroll(ledger)
+    with suppress(OSError):  # a test may want a store that cannot be used
+        claim_store(settings.artifact_dir)
+    return Runner(settings, machine(), worker="w1", incarnation="i1", name="r1", start=start)
 
 
 class Played:
     """A runner, the job it runs, and the ledger both live in."""
 
     def __init__(self, settings: WorkerSettings, ledger: Ledger, script: str) -> None:
-        self.runner = Runner(settings, "w1", "r1", shell_engine(script))
+        self.runner = a_runner(settings, ledger, shell_engine(script))
         self.ledger = ledger
         self.folder = settings.artifact_dir
 
@@ -56,7 +68,17 @@ def engine_pid(played: Played) -> int:
 def lease_of(played: Played) -> Lease:
     """The lease of the only job's first run."""
     job = played.job()
-    return Lease(job_id=job.id, token=1, attempt=1, worker="w1", device="cpu:0", spec=job.spec, checkpoints=())
+    return Lease(
+        job_id=job.id,
+        token=1,
+        worker="w1",
+        device="cpu:0",
+        attempt=1,
+        device_model="a CPU",
+        former_model="",
+        spec=job.spec,
+        checkpoints=(),
+    )
 
 
 def alive(pid: int) -> bool:

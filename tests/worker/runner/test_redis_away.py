@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from ledger import Ledger, transitions
+from ledger import Ledger, runs
 from lowland.spec import Status
 from tests.conftest import Valkey
 from tests.ledger.playing import LOST, claim, submit
@@ -45,9 +45,9 @@ def test_a_runner_that_lost_its_lease_kills_its_engine_and_frees_its_device(play
     thread = played.answering()
     pid = engine_pid(played)
 
-    def expire() -> list[transitions.Ended]:
-        ledger.run(transitions.renew(lease_of(played), lease_ms=0))
-        return ledger.run(transitions.expire(failure=LOST))
+    def expire() -> list[runs.Ended]:
+        ledger.run(runs.renew(lease_of(played), lease_ms=0))
+        return ledger.run(runs.expire(failure=LOST, lease_ms=0))
 
     assert until(expire, "the lease expires", poll_s=0)
 
@@ -63,7 +63,7 @@ def test_the_lease_is_renewed_while_an_engine_is_silent(play: Play, ledger: Ledg
     engine_pid(played)
 
     while thread.is_alive():
-        assert ledger.run(transitions.expire(failure=LOST)) == []
+        assert ledger.run(runs.expire(failure=LOST, lease_ms=0)) == []
         thread.join(0.1)
 
     assert played.job().status == Status.SUCCEEDED

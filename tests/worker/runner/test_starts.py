@@ -15,9 +15,9 @@ from tests.worker.engines import (
     say,
     shell_engine,
 )
-from tests.worker.runner.playing import Play, descriptors
+from tests.worker.runner.playing import Play, a_runner, descriptors
 from worker.engines import Work, fork_engine, program_engine
-from worker.runner import Runner
+from worker.runner import STARTS
 from worker.settings import WorkerSettings
 
 
@@ -27,7 +27,7 @@ def test_an_engine_that_is_a_program_of_its_own_keeps_the_same_contract(
     submit(ledger, dataset={"name": "digits", "limit": 100}, model={"name": "mlp", "width": 8}, epochs=1)
     patient = settings.model_copy(update={"engine_start": "subprocess"})
 
-    Runner(patient, "w1", "r1").answer()
+    a_runner(patient, ledger, STARTS["subprocess"]).answer()
 
     (job,) = ledger.run(reads.list_jobs(limit=1)).jobs
     assert job.status == Status.SUCCEEDED
@@ -41,7 +41,7 @@ def test_a_machine_that_cannot_start_engines_blames_no_job_and_rests(
     submit(ledger, max_attempts=1)
     (tmp_path / "a file").write_text("where a folder should be")
     broken = settings.model_copy(update={"artifact_dir": tmp_path / "a file"})
-    runner = Runner(broken, "w1", "r1", shell_engine("exit 0"))
+    runner = a_runner(broken, ledger, shell_engine("exit 0"))
 
     began_at = time.monotonic()
     runner.answer()

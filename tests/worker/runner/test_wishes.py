@@ -1,7 +1,7 @@
 """What is asked of a running job: cancel, drain, and the end of its time."""
 
 from ledger import Ledger, transitions
-from lowland.spec import Status
+from lowland.spec import Event, Status
 from tests.ledger.playing import submit
 from tests.worker.engines import (
     CHECKPOINT,
@@ -18,7 +18,7 @@ def test_a_cancelled_job_stops_its_engine(play: Play, ledger: Ledger) -> None:
     thread = played.answering()
     engine_pid(played)
 
-    ledger.run(transitions.cancel(job_id))
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
 
     thread.join(10)
     assert played.job().status == Status.CANCELLED
@@ -30,7 +30,7 @@ def test_an_engine_that_ignores_a_cancel_is_killed_after_the_grace_time(play: Pl
     thread = played.answering()
     pid = engine_pid(played)
 
-    ledger.run(transitions.cancel(job_id))
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
 
     thread.join(10)
     assert played.job().status == Status.CANCELLED

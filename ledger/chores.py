@@ -1,0 +1,95 @@
+"""What the keeper does for finished jobs, each chore by one keeper at a time. One function per script in `lua/`."""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from ledger.calls import Answer, Call
+from ledger.documents import pairs, shown_fields
+from ledger.errors import JobNotFound
+from ledger.packing import Entry, Record, pack
+
+Kind = Literal["archive", "webhook", "retire"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to do once, in somebody's hands."""
+
+    kind: Kind
+    member: str
+    """A job's id; of a webhook also the event and the run's token."""
+    taker: str
+    failures: int
+    """How often it has been tried in vain."""
+
+
+def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]]:
+    """Take chores that are due; nobody else gets them for a while.
+
+    Args:
+        kind: of chores.
+        taker: a UUID of its own for each call.
+        most: how many.
+        kept_ms: for how long; they are due again after that.
+    """
+
+    def read(answer: Answer) -> list[Chore]:
+        return [
+            Chore(kind, str(member), taker, int(failures)) for member, failures in cast("list[list[str]]", answer[1:])
+        ]
+
+    return Call("take", (kind, taker, most, kept_ms), read)
+
+
+def tick_off(chore: Chore) -> Call[None]:
+    """A chore is done."""
+    return Call("tick_off", (chore.kind, chore.member, chore.taker, ""), lambda answer: None)
+
+
+def put_off(chore: Chore, *, again_ms: int) -> Call[None]:
+    """A chore has failed and is due again later."""
+    return Call("tick_off", (chore.kind, chore.member, chore.taker, again_ms), lambda answer: None)
+
+
+def read_record(job_id: str) -> Call[Record]:
+    """All the ledger has about a job.
+
+    Raises:
+        JobNotFound: no job has this id.
+    """
+
+    def read(answer: Answer) -> Record:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        return Record(fields=shown_fields(answer[1]), events=_entries(answer[2]), points=_entries(answer[3]))
+
+    return Call("record", (job_id,), read)
+
+
+def pack_job(record: Record) -> Call[bool]:
+    """Pack a finished job whose record is in the store; False where it has another one by now."""
+    part, names = pack(record.fields)
+    args = (record.fields["id"], record.fields["finished_ms"], part, *names)
+    return Call("pack", args, lambda answer: answer[0] == "ok")
+
+
+def restore(record: Record) -> Call[bool]:
+    """Bring a finished job back from its record; False where the ledger has it."""
+    part, names = pack(record.fields)
+    kept = [word for name, value in record.fields.items() if name not in names for word in (name, value)]
+    named = (record.fields["id"], record.fields["status"], record.fields["finished_ms"])
+    return Call("restore", (*named, part, *kept), lambda answer: answer[1] == 1)
+
+
+def mark_outdated(*, kept_ms: int, most: int = 100) -> Call[None]:
+    """Make chores of the finished jobs that have been kept long enough."""
+    return Call("outdated", (kept_ms, most), lambda answer: None)
+
+
+def forget(job_id: str) -> Call[bool]:
+    """Forget a finished job; False where it is not finished any more."""
+    return Call("forget", (job_id,), lambda answer: answer[0] == "ok")
+
+
+def _entries(found: object) -> list[Entry]:
+    return [(entry_id, pairs(flat)) for entry_id, flat in cast("list[tuple[str, list[str]]]", found)]

@@ -1,0 +1,109 @@
+-- What every transition shares. The loader puts it before each script, after what is rendered from Python:
+--   LAYOUT        key name -> pattern           (ledger/keys.py)
+--   TRANSITIONS   event -> from -> to           (lowland/spec/states.py)
+--   FULFILLED     event -> state -> true        (lowland/spec/states.py)
+--   TOP_PRIORITY  the highest there is          (lowland/spec/job.py)
+-- KEYS[1] is always the prefix of all keys. JSON is made in Python and only stored and moved here.
+
+local PREFIX = KEYS[1]
+local EVENTS_KEPT = 1000
+-- a queue's score: priority first, then age
+local PRIORITY_STEP = 1e13
+-- an answer is kept for its repetition for longer than any client goes on repeating a call
+local ANSWER_KEPT_MS = 3600000
+
+local function key(name, ...)
+  return PREFIX .. string.format(LAYOUT[name], ...)
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Lua writes large numbers as 1.7e+12
+local function integer(number)
+  return string.format('%.0f', number)
+end
+
+local function get(id, ...)
+  return unpack(redis.call('HMGET', key('job', id), ...))
+end
+
+local function note(id, event, now, ...)
+  redis.call('XADD', key('events', id), 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', event, 'at_ms', integer(now), ...)
+end
+
+-- Whether a call with this id of its own has been executed before.
+local function is_repetition(request)
+  return not redis.call('SET', key('request', request), 1, 'NX', 'PX', ANSWER_KEPT_MS)
+end
+
+-- Have the keeper look around at once.
+local function wake_keeper()
+  redis.call('LPUSH', key('wake'), 1)
+  redis.call('LTRIM', key('wake'), 0, 0)
+end
+
+-- Something for the keeper to do, once; a member is a job's id and perhaps more.
+local function add_chore(kind, member, due_ms)
+  redis.call('ZADD', key('chores', kind), integer(due_ms), member)
+  wake_keeper()
+end
+
+local function drop_chore(kind, member)
+  redis.call('ZREM', key('chores', kind), member)
+  redis.call('HDEL', key('failures', kind), member)
+  redis.call('DEL', key('taken', kind, member))
+end
+
+-- Move a job to the state that the event leads to; false where the table of states does not allow it.
+local function move(id, event)
+  local status = get(id, 'status')
+  local to = TRANSITIONS[event][status]
+  if not to then return false end
+  redis.call('HSET', key('job', id), 'status', to)
+  redis.call('ZREM', key('jobs_by_status', status), id)
+  redis.call('ZADD', key('jobs_by_status', to), 0, id)
+  return to
+end
+
+-- A job that was put back keeps the place its age gives it.
+local function enqueue(id, now)
+  local priority, created_ms, name = get(id, 'priority', 'created_ms', 'queue')
+  redis.call('HSET', key('job', id), 'queued_ms', integer(now))
+  redis.call('ZADD', key('queue', name), integer((TOP_PRIORITY - priority) * PRIORITY_STEP + created_ms), id)
+  redis.call('SADD', key('queues'), name)
+  wake_keeper()
+end
+
+local function dequeue(id)
+  local name = get(id, 'queue')
+  redis.call('HDEL', key('job', id), 'queued_ms', 'reserved_by')
+  redis.call('ZREM', key('queue', name), id)
+  if redis.call('ZCARD', key('queue', name)) == 0 then redis.call('SREM', key('queues'), name) end
+end
+
+-- The owner is told of an event, if that was asked for.
+local function tell_owner(id, event, now)
+  local wanted, token = get(id, 'webhook_events', 'token')
+  if wanted and string.find(',' .. wanted .. ',', ',' .. event .. ',', 1, true) then
+    add_chore('webhook', id .. ' ' .. event .. ' ' .. token, now)
+  end
+end
+
+-- What follows when a job has come to its end.
+local function finish(id, now)
+  redis.call('HSET', key('job', id), 'finished_ms', integer(now))
+  redis.call('ZADD', key('finished'), integer(now), id)
+  add_chore('archive', id, now)
+  tell_owner(id, 'finished', now)
+end
+
+-- Move a job by an event that came from outside of any run.
+local function move_by_hand(id, event, now)
+  if get(id, 'status') == 'queued' then dequeue(id) end
+  local to = move(id, event)
+  note(id, to, now)
+  if to == 'queued' then enqueue(id, now) elseif to == 'cancelled' then finish(id, now) end
+end

@@ -1,0 +1,55 @@
+-- Showing a job.
+
+-- Jobs that are claimed before this one, as far as priority and age decide, among classes that share machines with it;
+-- and those of them that have a higher priority.
+local function jobs_ahead(id, own, class)
+  local score = redis.call('ZSCORE', key('queue', own), id)
+  local next_priority = integer(math.floor(tonumber(score) / PRIORITY_STEP) * PRIORITY_STEP)
+  local ahead, higher = 0, 0
+  for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
+    local other = string.match(name, '^([^:]*):')
+    if other == class or other == 'any' or class == 'any' then
+      ahead = ahead + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. score)
+      higher = higher + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. next_priority)
+    end
+  end
+  return ahead, higher
+end
+
+-- Why a queued job waits: {jobs ahead, those of higher priority, live workers of its class, those of them that read its
+-- spec, those of them that have its labels, the most fitting devices one of them has, whether its owner is at quota,
+-- the worker that keeps devices free for it or ''}
+local function waiting(id, live)
+  local name, reserved_by = get(id, 'queue', 'reserved_by')
+  local needs = needs_of(name)
+  local running = tonumber(redis.call('HGET', key('running'), needs.owner) or 0)
+  local of_class, of_version, of_labels, devices, at_quota = 0, 0, 0, 0, 1
+  for _, said in ipairs(live) do
+    if said.classes[needs.class] then
+      of_class = of_class + 1
+      if said.versions[needs.version] then
+        of_version = of_version + 1
+        if has_labels(said, needs.labels) then
+          of_labels = of_labels + 1
+          devices = math.max(devices, count_devices(said.slots, needs.memory))
+          if not said.quota or running < said.quota then at_quota = 0 end
+        end
+      end
+    end
+  end
+  local ahead, higher = jobs_ahead(id, name, needs.class)
+  return {ahead, higher, of_class, of_version, of_labels, devices, at_quota, reserved_by or ''}
+end
+
+-- One job as {hash as a flat list, its packed part or '', why it waits or {}}.
+local function show(id, live)
+  local status, packed = get(id, 'status', 'packed')
+  return {redis.call('HGETALL', key('job', id)), packed and redis.call('GET', key('packed', id)) or '',
+    status == 'queued' and waiting(id, live) or {}}
+end
+
+-- One worker as {name, whether it is alive, last heartbeat, its hash as a flat list, its slots in use as a flat list}.
+local function show_worker(worker)
+  return {worker, is_alive(worker) and 1 or 0, redis.call('ZSCORE', key('workers'), worker),
+    redis.call('HGETALL', key('worker', worker)), redis.call('HGETALL', key('slots', worker))}
+end

@@ -1,0 +1,123 @@
+"""A finished job's record: in the ledger what is looked at often, packed the rest, in the artifact store all of it.
+
+    ROOT/jobs/{job id}/record.json     the job's hash, its events, its series
+
+A job is packed once its record is in the store. What is packed is JSON, compressed (zlib); the bytes travel as text
+with surrogate escapes, as the connection decodes all it reads.
+"""
+
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ledger.store import job_folder
+
+#: Where a job's record lies in its folder.
+RECORD_FILE: Final = "record.json"
+#: Of the record's form.
+_FORM: Final = 1
+
+#: What stays as it is: small, looked at in lists, or needed by the scripts.
+_KEPT: Final = frozenset(
+    [
+        "id",
+        "status",
+        "owner",
+        "queue",
+        "priority",
+        "max_attempts",
+        "attempts_allowed",
+        "created_ms",
+        "finished_ms",
+        "spent",
+        "token",
+        "requested",
+        "webhook_events",
+        "webhook_secret",
+    ]
+)
+
+Fields = Mapping[str, str]
+Entry = tuple[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All there is about a finished job."""
+
+    fields: dict[str, str]
+    events: list[Entry] = field(default_factory=list[Entry])
+    """Id and fields of each."""
+    points: list[Entry] = field(default_factory=list[Entry])
+    """Of its series; id (token-sequence) and fields of each."""
+
+    def after(self, earlier: "Record | None") -> "Record":
+        """With the events and points of an earlier record of the job before its own."""
+        if earlier is None:
+            return self
+        return Record(
+            fields=self.fields,
+            events=[*_before(self.events, earlier.events), *self.events],
+            points=[*_before(self.points, earlier.points), *self.points],
+        )
+
+
+def _before(later: list[Entry], earlier: list[Entry]) -> list[Entry]:
+    have = {entry[0] for entry in later}
+    return [entry for entry in earlier if entry[0] not in have]
+
+
+def pack(fields: Fields) -> tuple[str, list[str]]:
+    """The packed part of a job's hash, and the names of the fields that are in it."""
+    part = {name: value for name, value in fields.items() if name not in _KEPT}
+    text = json.dumps(part, separators=(",", ":"))
+    return zlib.compress(text.encode(), 9).decode("utf-8", "surrogateescape"), list(part)
+
+
+def unpack(part: str) -> dict[str, str]:
+    """The other way round."""
+    return json.loads(zlib.decompress(part.encode("utf-8", "surrogateescape")))
+
+
+def write_record(root: Path, record: Record) -> None:
+    """Put a job's record into the store, complete or not at all.
+
+    Raises:
+        OSError: the store cannot be written.
+    """
+    folder = job_folder(root, record.fields["id"])
+    folder.mkdir(parents=True, exist_ok=True)
+    secret = {"webhook_secret"}  # the store is read by more people than the ledger
+    public = {name: value for name, value in record.fields.items() if name not in secret}
+    document = {"form": _FORM, **asdict(record), "fields": public}
+    temporary = folder / f".{RECORD_FILE}.{secrets.token_hex(4)}"
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / RECORD_FILE)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_record(root: Path, job_id: str) -> Record | None:
+    """A job's record; None where the store has none.
+
+    Raises:
+        OSError: it is there and cannot be read.
+        ValueError: it is no record of a form this version knows.
+    """
+    try:
+        document: dict[str, Any] = json.loads((job_folder(root, job_id) / RECORD_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if document.get("form") != _FORM:
+        raise ValueError(f"it is of form {document.get('form')}; this version of Lowland reads form {_FORM}")
+    entries = {name: [(one[0], one[1]) for one in document[name]] for name in ("events", "points")}
+    return Record(fields=document["fields"], **entries)

@@ -1,0 +1,135 @@
+"""The chores of finished jobs: each is done by one keeper at a time, and again until it has succeeded.
+
+archive   writes the job's record to the artifact store, then packs the job
+retire    deletes a job that has been kept long enough: what the ledger has of it, then its files
+webhook   tells the job's owner what has happened
+"""
+
+import logging
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from ledger import JobNotFound, Ledger, LedgerUnavailable, chores, reads
+from ledger.chores import Chore, Kind
+from ledger.packing import read_record, write_record
+from ledger.store import job_folder
+from worker.settings import KeeperSettings
+from worker.webhooks import SCHEDULE_S, NotDelivered, message, send
+
+log: Final = logging.getLogger(__name__)
+
+#: How long a chore is in the hands of whoever took it; longer than any takes.
+KEPT_MS: Final = 120_000
+#: Chores done at once.
+HANDS: Final = 8
+#: Pauses after failures that are not the receiver's.
+_FIRST_PAUSE_MS: Final = 1_000
+_LONGEST_PAUSE_MS: Final = 300_000
+
+
+class Chores:
+    """Does what is due, beside the keeper's other duties.
+
+    Args:
+        ledger: safe to use from several threads.
+        settings: of the keeper.
+    """
+
+    def __init__(self, ledger: Ledger, settings: KeeperSettings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._hands = ThreadPoolExecutor(HANDS, thread_name_prefix="chore")
+        self._busy: set[Future[None]] = set()
+        self._ways: Mapping[Kind, Callable[[Chore], None]] = {
+            "archive": self._archive,
+            "webhook": self._webhook,
+            "retire": self._retire,
+        }
+
+    def start_due(self) -> None:
+        """Take up what is due, as far as hands are free.
+
+        Raises:
+            LedgerUnavailable: Redis is away.
+        """
+        if (kept_days := self._settings.retention_days) is not None:
+            self._ledger.run(chores.mark_outdated(kept_ms=round(kept_days * 86_400_000)))
+        self._busy = {future for future in self._busy if not future.done()}
+        for kind in self._ways:
+            free = HANDS - len(self._busy)
+            if free > 0:
+                for chore in self._ledger.run(chores.take(kind, uuid.uuid4().hex, most=free, kept_ms=KEPT_MS)):
+                    self._busy.add(self._hands.submit(self._do, chore))
+
+    def stop(self) -> None:
+        """Leave what has not been begun; what has been is seen through."""
+        self._hands.shutdown(wait=True, cancel_futures=True)
+
+    def _do(self, chore: Chore) -> None:
+        try:
+            self._ways[chore.kind](chore)
+        except JobNotFound:
+            self._tick_off(chore)  # it was deleted meanwhile
+        except NotDelivered as error:
+            self._not_delivered(chore, error)
+        except (OSError, LedgerUnavailable, ValueError) as error:
+            pause_ms = min(_FIRST_PAUSE_MS * 2**chore.failures, _LONGEST_PAUSE_MS)
+            log.warning("chore failed: %s %s, again in %g s: %s", chore.kind, chore.member, pause_ms / 1000, error)
+            self._put_off(chore, pause_ms)
+        except Exception:
+            log.exception("chore failed: %s %s", chore.kind, chore.member)
+            self._put_off(chore, _LONGEST_PAUSE_MS)
+        else:
+            self._tick_off(chore)
+
+    def _archive(self, chore: Chore) -> None:
+        job_id, root = chore.member, self._settings.artifact_dir
+        record = self._ledger.run(chores.read_record(job_id))
+        if "finished_ms" not in record.fields or "packed" in record.fields:
+            return  # it runs again, or this was done and only the reply got lost
+        write_record(root, record.after(read_record(root, job_id)))
+        self._ledger.run(chores.pack_job(record))
+
+    def _retire(self, chore: Chore) -> None:
+        if not self._ledger.run(chores.forget(chore.member)):
+            return  # it runs again
+        with suppress(FileNotFoundError):
+            shutil.rmtree(job_folder(self._settings.artifact_dir, chore.member))
+        log.info("job retired: %s", chore.member)
+
+    def _webhook(self, chore: Chore) -> None:
+        job_id, event, token = chore.member.split()
+        job = self._ledger.run(reads.get_job(job_id))
+        if job.spec.webhook is None:
+            return
+        at = (job.finished_at if event == "finished" else job.started_at) or datetime.now(UTC)
+        send(
+            job.spec.webhook.url,
+            f"{job_id}.{token}.{event}",
+            message(f"job.{event}", at, job.model_dump(mode="json")),
+            secret=self._ledger.run(reads.get_webhook_secret(job_id)),
+            private_allowed=self._settings.webhook_private,
+        )
+
+    def _not_delivered(self, chore: Chore, error: NotDelivered) -> None:
+        if error.for_good or chore.failures >= len(SCHEDULE_S):
+            log.warning("webhook given up: %s: %s", chore.member, error)
+            self._tick_off(chore)
+        else:
+            pause_s = SCHEDULE_S[chore.failures]
+            log.warning("webhook not delivered: %s, again in %d s: %s", chore.member, pause_s, error)
+            self._put_off(chore, pause_s * 1000)
+
+    def _tick_off(self, chore: Chore) -> None:
+        # where the ledger is away the chore is due again by itself
+        with suppress(LedgerUnavailable):
+            self._ledger.run(chores.tick_off(chore))
+
+    def _put_off(self, chore: Chore, again_ms: int) -> None:
+        with suppress(LedgerUnavailable):
+            self._ledger.run(chores.put_off(chore, again_ms=again_ms))
