@@ -119,22 +119,23 @@ def states_page() -> str:
         sources = ", ".join(f"`{status}`" for status in row)
         again = ", ".join(f"`{status}`" for status in Status if status in FULFILLED.get(event, ()))
         lines.append(f"| {event} | {sources} | `{next(iter(row.values()))}` | {again} |")
-    lines += [
-        "",
-        "*Asked again*: the states in which the event is no mistake and changes nothing. In any other state it is refused",
-        "(409), and the answer names those that allow it.",
-        "",
-        "`pause` and `cancel` of a running job are wishes: the job shows them as `requested` and stays `running` until its",
-        "engine has written a checkpoint and stopped, or was killed after the grace time. `resume` takes the wish to pause",
-        "back; a wish to cancel stands.",
-        "",
-        "`put_back` is a worker's: it was told to stop, or could start no engine. A run that was lost (its engine crashed,",
-        "hung or was killed, its worker or machine died) is put back while attempts are left, and fails the job otherwise.",
-        "",
-        "An attempt is spent when an engine was started and has not stopped by request. `retry` gives as many attempts as",
-        "the job had at first, and starts over, or with `?from_checkpoint=true` goes on from the latest checkpoint.",
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _ABOUT_STATES
+
+
+_ABOUT_STATES: Final = """
+*Asked again*: the states in which the event is no mistake and changes nothing. In any other state it is refused (409),
+and the answer names those that allow it.
+
+`pause` and `cancel` of a running job are wishes: the job shows them as `requested` and stays `running` until its engine
+has written a checkpoint and stopped, or was killed after the grace time. `resume` takes the wish to pause back; a wish
+to cancel stands.
+
+`put_back` is a worker's: it was told to stop, or could start no engine. A run that was lost (its engine crashed, hung
+or was killed, its worker or machine died) is put back while attempts are left, and fails the job otherwise.
+
+An attempt is spent when an engine was started and has not stopped by request. `retry` gives as many attempts as the job
+had at first, and starts over, or with `?from_checkpoint=true` goes on from the latest checkpoint.
+"""
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {

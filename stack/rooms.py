@@ -55,7 +55,7 @@ def valkey(server: Embedded, folder: DataFolder) -> Program:
 def rooms(host: str, port: int, folder: DataFolder, variables: Mapping[str, str]) -> list[Program]:
     """Worker, keeper and API, in the order of their starts."""
 
-    def room(name: str, *module: str, grace_s: float, patience_s: float) -> Program:
+    def room(name: str, *module: str, grace_s: float, patience_s: float, may_finish: bool = False) -> Program:
         return Program(
             name=name,
             argv=(sys.executable, "-m", *module),
@@ -63,6 +63,7 @@ def rooms(host: str, port: int, folder: DataFolder, variables: Mapping[str, str]
             folder=folder.path,  # Python and celery import from the working folder first; in this one lies no code
             grace_s=grace_s,
             patience_s=patience_s,
+            may_finish=may_finish,
         )
 
     # the same at every start, so that it ends what its predecessor left; another one for another data folder
@@ -80,7 +81,7 @@ def rooms(host: str, port: int, folder: DataFolder, variables: Mapping[str, str]
         "none",
     )
     return [
-        room("worker", *celery, grace_s=7.0, patience_s=7.0),
+        room("worker", *celery, grace_s=7.0, patience_s=7.0, may_finish=True),  # by a drain
         room("keeper", "worker.keeper", grace_s=2.0, patience_s=0.5),
         room("api", *uvicorn, grace_s=3.5, patience_s=0.5),
     ]

@@ -1,12 +1,14 @@
 """Children of one process: started, watched, started again after a growing pause, stopped in order.
 
     start ──► running ──dies──► pausing 0.5 s, 1 s, 2 s, ... 30 s ──► running ...
+                 ├──finishes, where it may──► gone
                  └──SIGTERM──► gone, or after its grace time SIGKILL to its process group
 
 Each child leads a session of its own, so that a terminal's Ctrl-C reaches only the supervisor.
 """
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -52,6 +54,8 @@ class Program:
     """Whether it is stopped only when every other one is gone."""
     kept_open: tuple[int, ...] = ()
     """Descriptors it inherits."""
+    may_finish: bool = False
+    """Whether it is not started again where it ended with exit status 0: it was told to by somebody else."""
 
 
 class Child:
@@ -90,7 +94,12 @@ class Child:
     def tend(self) -> None:
         """Notice a death; start again when the pause is over."""
         if self._process and self.gone():
-            self._pause(_ending(self._bury(self._process)), lived_s=time.monotonic() - self._started_at)
+            status = self._bury(self._process)
+            if status == 0 and self.program.may_finish:
+                log.info("child finished, and is not started again: name=%s", self.program.name)
+                self._start_due = math.inf
+            else:
+                self._pause(_ending(status), lived_s=time.monotonic() - self._started_at)
         if self._process is None and time.monotonic() >= self._start_due:
             try:
                 self.start()

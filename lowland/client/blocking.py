@@ -125,7 +125,39 @@ class Client:
             JobNotFound: there is none with this id.
             EventRefused: it has ended otherwise.
         """
-        return self._run(calls.cancel(job_id))
+        return self._run(calls.ask(job_id, "cancel"))
+
+    def pause(self, job_id: str) -> Job:
+        """Pause a job: at once while it waits; while it runs, once it has written a checkpoint. Again changes nothing.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            EventRefused: it has ended, or is being cancelled.
+        """
+        return self._run(calls.ask(job_id, "pause"))
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a paused job again, to go on from its checkpoint, or take the wish to pause it back.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            EventRefused: it has ended, or is being cancelled.
+        """
+        return self._run(calls.ask(job_id, "resume"))
+
+    def retry(self, job_id: str, *, from_checkpoint: bool = False) -> Job:
+        """Queue a job again that failed or was cancelled, with as many attempts as it had at first.
+
+        Args:
+            job_id: which job.
+            from_checkpoint: go on from its latest checkpoint; else start over.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            EventRefused: it has succeeded, or is paused.
+            RequestFailed: `checkpoint-missing`, it has none.
+        """
+        return self._run(calls.retry(job_id, from_checkpoint=from_checkpoint))
 
     def download(self, job_id: str, name: str, path: Path | str) -> Path:
         """Fetch a file that the job has made; nothing stands at `path` before it is whole and verified.

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from lowland.client.answers import read
@@ -12,6 +12,8 @@ from lowland.spec import JobSpec
 from lowland.spec.resource import Job, JobPage
 
 T = TypeVar("T")
+
+Asked = Literal["pause", "resume", "cancel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +58,17 @@ def page(*, limit: int, cursor: str | None = None, status: str | None = None) ->
     return Call(method="GET", path="/jobs", parameters=parameters, repeatable=True, read=_read_page)
 
 
-def cancel(job_id: str) -> Call[Job]:
-    """Cancel a job."""
-    return Call(method="POST", path=f"{job_path(job_id)}/cancel", repeatable=True, read=_read_job)
+def ask(job_id: str, event: Asked) -> Call[Job]:
+    """Pause, resume or cancel a job."""
+    return Call(method="POST", path=f"{job_path(job_id)}/{event}", repeatable=True, read=_read_job)
+
+
+def retry(job_id: str, *, from_checkpoint: bool) -> Call[Job]:
+    """Retry a job. Sent again after it has failed once more it would retry it once more."""
+    parameters = {"from_checkpoint": "true"} if from_checkpoint else {}
+    return Call(
+        method="POST", path=f"{job_path(job_id)}/retry", parameters=parameters, repeatable=False, read=_read_job
+    )
 
 
 def job_path(job_id: str) -> str:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from stack.output import BACKLOG_LINES, Output
-from stack.supervisor import Program, Supervisor
+from stack.supervisor import FIRST_PAUSE_S, Program, Supervisor
 from tests.stack.house import alive
 from tests.waiting import until
 
@@ -55,6 +55,21 @@ def test_the_pause_between_death_and_start_doubles(supervisor: Supervisor, tmp_p
     times = [float(line) for line in starts.read_text().split()]
     assert 0.5 <= times[1] - times[0] < 1.0
     assert 1.0 <= times[2] - times[1] < 2.0
+
+
+@pytest.mark.parametrize(("status", "starts"), [(0, 1), (3, 2)])
+def test_a_child_that_may_finish_is_started_again_only_after_a_failure(
+    supervisor: Supervisor, tmp_path: Path, status: int, starts: int
+) -> None:
+    began = tmp_path / "began"
+    supervisor.add(_script(f"echo >> {shlex.quote(str(began))}; exit {status}", may_finish=True))
+    deadline = time.monotonic() + FIRST_PAUSE_S + 0.4
+
+    while time.monotonic() < deadline:
+        supervisor.tend()
+        time.sleep(0.05)
+
+    assert len(began.read_text().splitlines()) == starts
 
 
 def test_a_child_leads_a_session_of_its_own(supervisor: Supervisor, said: Path) -> None:
@@ -117,7 +132,13 @@ def test_a_reader_that_sleeps_holds_nobody_up() -> None:
 
 
 def _script(
-    text: str, *, name: str = "child", grace_s: float = 5.0, patience_s: float = 5.0, foundation: bool = False
+    text: str,
+    *,
+    name: str = "child",
+    grace_s: float = 5.0,
+    patience_s: float = 5.0,
+    foundation: bool = False,
+    may_finish: bool = False,
 ) -> Program:
     return Program(
         name=name,
@@ -127,4 +148,5 @@ def _script(
         grace_s=grace_s,
         patience_s=patience_s,
         foundation=foundation,
+        may_finish=may_finish,
     )
