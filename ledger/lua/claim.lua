@@ -52,10 +52,13 @@ local function has_waited(one)
   return not other or other.draining or not could_run(other, one.needs)
 end
 
+local running_of = {}
+local counted = redis.call('HGETALL', key('running'))
+for i = 1, #counted, 2 do running_of[counted[i]] = tonumber(counted[i + 1]) end
 local heads, waits = {}, nil
 for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
   local needs = needs_of(name)
-  local running = tonumber(redis.call('HGET', key('running'), needs.owner) or 0)
+  local running = running_of[needs.owner] or 0
   if could_run(said, needs) and (not said.quota or running < said.quota) then
     local head = redis.call('ZRANGE', key('queue', name), 0, 0, 'WITHSCORES')
     local score = tonumber(head[2])

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowland.spec import JobSpec
+from lowland.spec import JobSpec, SpecInvalid
+from lowland.spec.job import Resources
 from lowland.spec.models import Resnet9, Resnet18
 from lowland.spec.recipes import RECIPES
 from lowland.spec.sam import Active, Friendly, Sam
 from lowland.spec.schedules import Cosine
+from lowland.spec.versions import VERSION
 
 
 def test_a_dataset_alone_is_a_whole_job() -> None:
@@ -153,3 +155,18 @@ def test_the_warm_up_is_a_tenth_of_the_run_and_at_most_one_epoch(epochs: int) ->
 @pytest.mark.parametrize(("device", "expected"), [("auto", "any"), ("cpu", "cpu"), ("cuda", "cuda")])
 def test_a_job_is_claimed_by_the_machines_its_device_allows(device: str, expected: str) -> None:
     assert JobSpec.parse({"dataset": "digits", "resources": {"device": device}}).device_class == expected
+
+
+def test_a_spec_of_the_version_before_is_brought_up_to_date() -> None:
+    assert JobSpec.parse({"dataset": "digits", "version": VERSION - 1}) == JobSpec.parse({"dataset": "digits"})
+
+
+def test_a_stored_spec_is_read_also_when_its_fields_would_not_be_accepted_together_today() -> None:
+    conflicting = JobSpec.parse({"dataset": "digits"}).model_copy(
+        update={"batch_size": 1, "resources": Resources(world_size=2)}
+    )
+    text = conflicting.model_dump_json()
+    with pytest.raises(SpecInvalid, match="give every process a sample"):
+        JobSpec.parse(json.loads(text))
+
+    assert JobSpec.stored(text) == conflicting

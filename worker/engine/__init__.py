@@ -7,6 +7,7 @@ Importing this package is instant. A process that wants to fork engines calls `p
 everything else a run needs without computing anything, and then `run` in the forked child.
 """
 
+import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ def preload() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import worker.engine.program  # noqa: F401, PLC0415  heavy: that is the point
+    from worker.engine.artifacts import library_versions  # noqa: PLC0415
+
+    library_versions()  # which reads many small files, once
+    gc.freeze()  # a collection in a fork would touch, and so copy, every page of what is loaded
 
 
 def run(

@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -64,7 +65,8 @@ def write_series(folder: Path, reporter: Reporter, rows: Sequence[Mapping[str, A
     write_artifact(folder, reporter, "metrics.jsonl", "application/jsonl", lines.encode())
 
 
-def library_versions() -> dict[str, str]:
+@cache
+def library_versions() -> Mapping[str, str]:
     """Of everything that may decide a result."""
     return {
         "lowland": lowland.__version__,
