@@ -3,6 +3,7 @@
 #   make setup                a virtual environment in .venv, from constraints.txt
 #   make demo                 train a small model through the whole server; DATASET=kmnist for another data set
 #   make test                 every check: format, lint, types, import contracts, tests
+#   make soak                 the fault tests at full size, about 10 minutes; prints a Markdown table
 #   make check                the same without the tests
 #   make format               put the code into its format
 #   make clean                remove what the above has made
@@ -30,10 +31,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Else torch makes a folder in the temporary one as soon as it is imported, and leaves it there.
 export TORCHINDUCTOR_CACHE_DIR := $(CURDIR)/$(VENV)/cache/inductor
 
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test soak check format clean
 
 help:
-	@sed -n '3,9s/^#  *//p' Makefile
+	@sed -n '3,10s/^#  *//p' Makefile
 
 setup: $(STAMP)
 	@:
@@ -76,6 +77,9 @@ test: setup
 	run lint-imports
 	run pytest -n $(JOBS)
 	if [ $${#failed[@]} -gt 0 ]; then echo "make test: failed: $${failed[*]}" >&2; exit 1; fi
+
+soak: setup
+	@exec $(BIN)/python -m tests.faults.soak
 
 check: setup
 	@$(BIN)/ruff format --check

@@ -1,6 +1,6 @@
 """The ledger: the truth about every job, in Redis. State changes happen here and nowhere else."""
 
-from ledger import chores, presence, reads, runs, transitions
+from ledger import chores, presence, reads, rebuilding, runs, transitions
 from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
@@ -51,6 +51,7 @@ __all__ = [
     "chores",
     "presence",
     "reads",
+    "rebuilding",
     "runs",
     "transitions",
 ]

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
 from ledger.store import job_folder
 
@@ -114,10 +114,37 @@ def read_record(root: Path, job_id: str) -> Record | None:
         ValueError: it is no record of a form this version knows.
     """
     try:
-        document: dict[str, Any] = json.loads((job_folder(root, job_id) / RECORD_FILE).read_text(encoding="utf-8"))
+        document: object = json.loads((job_folder(root, job_id) / RECORD_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    if document.get("form") != _FORM:
-        raise ValueError(f"it is of form {document.get('form')}; this version of Lowland reads form {_FORM}")
-    entries = {name: [(one[0], one[1]) for one in document[name]] for name in ("events", "points")}
-    return Record(fields=document["fields"], **entries)
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")
+    parts = cast("dict[str, object]", document)
+    if parts.get("form") != _FORM:
+        raise ValueError(f"it is of form {parts.get('form')}; this version of Lowland reads form {_FORM}")
+    return Record(
+        fields=_texts(parts.get("fields")), events=_entries(parts.get("events")), points=_entries(parts.get("points"))
+    )
+
+
+def _texts(found: object) -> dict[str, str]:
+    """What was written as an object of texts."""
+    if isinstance(found, dict):
+        values = cast("dict[str, object]", found)
+        if all(isinstance(value, str) for value in values.values()):
+            return cast("dict[str, str]", values)
+    raise ValueError("where it should have an object of texts it has something else")
+
+
+def _entries(found: object) -> list[Entry]:
+    """What was written as a list of entries."""
+    if not isinstance(found, list):
+        raise ValueError("its events or points are no list")
+    return [_entry(one) for one in cast("list[object]", found)]
+
+
+def _entry(found: object) -> Entry:
+    pair = cast("list[object]", found) if isinstance(found, list) else []
+    if len(pair) != 2 or not isinstance(pair[0], str):
+        raise ValueError("an event or point is no pair of id and fields")
+    return pair[0], _texts(pair[1])

@@ -8,7 +8,8 @@ StackError
   │   ├ PortUnavailable   the API cannot listen there
   │   ├ SettingsInvalid   a LOWLAND_ variable has a value that is not allowed
   │   ├ RedisMissing      no server program was found to start
-  │   └ RedisUnusable     the Redis that was named does not answer, or cannot hold a ledger
+  │   ├ RedisUnusable     the Redis that was named does not answer, or cannot hold a ledger
+  │   └ StoreUnusable     there is no artifact store to rebuild the ledger from, or it belongs to another one
   ├ ChildKeepsDying     a process of the house died again and again before the house was ready
   └ StoppedAtOnce       a second Ctrl-C: the children were killed instead of stopped
 """
@@ -85,6 +86,14 @@ class RedisUnusable(CannotServe):
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(f"the Redis at {place} cannot be used: {reason}")
+
+
+class StoreUnusable(CannotServe):
+    """There is no artifact store to rebuild the ledger from, or it belongs to another ledger."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder = folder
+        super().__init__(f"the artifact store {folder} cannot be used: {reason}; give another one with --artifact-dir")
 
 
 class ChildKeepsDying(StackError):

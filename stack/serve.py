@@ -14,6 +14,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -100,13 +101,13 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
     """Start everything and look after it until told to stop."""
     server = prepare(folder) if options.redis_url is None else None
     url = server.url if server else str(options.redis_url)
-    with _open_ledger(url) as ledger:
+    with open_ledger(url) as ledger:
         if server:
             house.add(valkey(server, folder))
-            if not _answers_soon(ledger, house, wishes):
+            if not answers_soon(ledger, house, stop_wished=lambda: wishes.stop):
                 return
         else:
-            _check(ledger, url)
+            check_ledger(ledger, url)
         variables = environment(folder, redis_url=url, workers=options.workers)
         check_artifacts(Path(variables["LOWLAND_ARTIFACT_DIR"]))
         for program in rooms(options.host, port, folder, variables):
@@ -121,7 +122,13 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
             time.sleep(TICK_S)
 
 
-def _open_ledger(url: str) -> Ledger:
+def open_ledger(url: str) -> Ledger:
+    """The ledger that the settings name, on the Redis at the URL.
+
+    Raises:
+        SettingsInvalid: a setting has a value that is not allowed.
+        RedisUnusable: there is no such kind of URL.
+    """
     try:
         return Ledger(url, Keys(LedgerSettings().redis_prefix))
     except ValidationError as error:
@@ -131,13 +138,18 @@ def _open_ledger(url: str) -> Ledger:
         raise RedisUnusable(_place(url), str(error)) from error
 
 
-def _answers_soon(ledger: Ledger, house: Supervisor, wishes: _Wishes) -> bool:
-    """Wait until our own server has read its data. False: told to stop first."""
-    while not wishes.stop:
+def answers_soon(ledger: Ledger, house: Supervisor, *, stop_wished: Callable[[], bool]) -> bool:
+    """Wait until our own server has read its data. False: told to stop first.
+
+    Raises:
+        ChildKeepsDying: it did not come up.
+        RedisUnusable: it cannot hold a ledger, or holds another one.
+    """
+    while not stop_wished():
         house.tend()
         _give_up_on_the_dying(house)
         try:
-            _check(ledger, "127.0.0.1, started here,")
+            check_ledger(ledger, "127.0.0.1, started here,")
         except RedisUnusable as error:
             if not isinstance(error.__cause__, LedgerUnavailable):
                 raise
@@ -147,7 +159,12 @@ def _answers_soon(ledger: Ledger, house: Supervisor, wishes: _Wishes) -> bool:
     return False
 
 
-def _check(ledger: Ledger, url: str) -> None:
+def check_ledger(ledger: Ledger, url: str) -> None:
+    """Make sure that what is at the URL can be used, or say why not.
+
+    Raises:
+        RedisUnusable: it cannot.
+    """
     try:
         ledger.check()
     except LedgerError as error:

@@ -93,14 +93,25 @@ class Chores:
         if "finished_ms" not in record.fields or "packed" in record.fields:
             return  # it runs again, or this was done and only the reply got lost
         write_record(root, record.after(read_record(root, job_id)))
-        self._ledger.run(chores.pack_job(record))
+        if not self._ledger.run(chores.pack_job(record)):
+            self._clear_after_forgotten(job_id)
 
     def _retire(self, chore: Chore) -> None:
         if not self._ledger.run(chores.forget(chore.member)):
             return  # it runs again
-        with suppress(FileNotFoundError):
-            shutil.rmtree(job_folder(self._settings.artifact_dir, chore.member))
+        self._delete_files(chore.member)
         log.info("job retired: %s", chore.member)
+
+    def _clear_after_forgotten(self, job_id: str) -> None:
+        """A record that was written while its job was retired would bring the job back at the next rebuild."""
+        try:
+            self._ledger.run(reads.get_job(job_id))
+        except JobNotFound:
+            self._delete_files(job_id)
+
+    def _delete_files(self, job_id: str) -> None:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(job_folder(self._settings.artifact_dir, job_id))
 
     def _webhook(self, chore: Chore) -> None:
         job_id, event, token = chore.member.split()

@@ -152,10 +152,12 @@ def _become_engine(work: Work, runner: int, writing: int, log: int) -> NoReturn:
             weights=work.weights,
         )
     except BaseException:  # noqa: BLE001  the edge of a process: nothing of the runner's may run in its copy
-        traceback.print_exc()
+        with suppress(OSError):  # the disk that the log is on may be full
+            traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(status)
 
 

@@ -9,6 +9,9 @@ import ipaddress
 import json
 import socket
 import ssl
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +22,12 @@ from standardwebhooks import Webhook
 SCHEDULE_S: Final = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 #: How long the receiver may take, for each step of the exchange.
 TIMEOUT_S: Final = 15.0
+#: How long the handshake may take as a whole, and then the exchange.
+EXCHANGE_S: Final = 30.0
+#: Addresses of a name that are tried; with the times above, all is over before the chore is anybody else's.
+_ADDRESSES_TRIED: Final = 2
+#: Networks of IPv6 addresses that end in an IPv4 address, which is where they lead: compatible, mapped, NAT64.
+_ENDING_IN_IPV4: Final = tuple(ipaddress.IPv6Network(network) for network in ("::/96", "::ffff:0:0/96", "64:ff9b::/96"))
 #: The receiver does not want to hear of it again.
 _GONE: Final = 410
 
@@ -61,10 +70,11 @@ def send(url: str, message_id: str, body: str, *, secret: str | None, private_al
     try:
         connection = _connect(url, private_allowed=private_allowed)
         try:
-            parts = urlsplit(url)
-            path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-            connection.request("POST", path, body.encode(), headers)
-            status = connection.getresponse().status
+            with _cut_off(connection.sock):
+                parts = urlsplit(url)
+                path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+                connection.request("POST", path, body.encode(), headers)
+                status = connection.getresponse().status
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -83,26 +93,59 @@ def _connect(url: str, *, private_allowed: bool) -> http.client.HTTPConnection:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    address = str(found[0][4][0])
-    if not private_allowed and not _is_public(address):
-        raise NotDelivered(f"{host} is {address}, which is no public address (LOWLAND_WEBHOOK_PRIVATE allows it)")
-    plain = socket.create_connection((address, port), timeout=TIMEOUT_S)
+    found = [str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    for address in found:
+        if not private_allowed and not _is_public(address):
+            raise NotDelivered(f"{host} is {address}, which is no public address (LOWLAND_WEBHOOK_PRIVATE allows it)")
+    plain = _connect_to_one_of(found[:_ADDRESSES_TRIED], port)
     if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S)
         try:
-            secure = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+            with _cut_off(plain):
+                connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
         except BaseException:
             plain.close()
             raise
-        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S)
-        connection.sock = secure
         return connection
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     connection.sock = plain
     return connection
 
 
+def _connect_to_one_of(addresses: Sequence[str], port: int) -> socket.socket:
+    """The first that takes the connection: a name may stand for some that lead nowhere from here."""
+    *others, last = addresses
+    for address in others:
+        with suppress(OSError):
+            return socket.create_connection((address, port), timeout=TIMEOUT_S)
+    return socket.create_connection((last, port), timeout=TIMEOUT_S)
+
+
+@contextmanager
+def _cut_off(plain: socket.socket) -> Generator[None]:
+    """Shut the socket down after a while: one who answers byte by byte keeps within the time of each step for ever."""
+    own = plain.dup()  # the handshake takes the other one away
+    timer = threading.Timer(EXCHANGE_S, _shut_down, [own])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        own.close()
+
+
+def _shut_down(own: socket.socket) -> None:
+    with suppress(OSError):  # the other side was faster
+        own.shutdown(socket.SHUT_RDWR)
+
+
 def _is_public(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_global and not found.is_multicast
+    if isinstance(found, ipaddress.IPv6Address):
+        if any(found in network for network in _ENDING_IN_IPV4):
+            found = ipaddress.IPv4Address(found.packed[-4:])
+        elif found.sixtofour:
+            found = found.sixtofour
+    return found.is_global and not found.is_multicast

@@ -35,8 +35,12 @@ local function note(id, event, now, ...)
 end
 
 -- Whether a call with this id of its own has been executed before.
-local function is_repetition(request)
-  return not redis.call('SET', key('request', request), 1, 'NX', 'PX', ANSWER_KEPT_MS)
+local function was_executed(request)
+  return redis.call('EXISTS', key('request', request)) == 1
+end
+
+local function mark_executed(request)
+  redis.call('SET', key('request', request), 1, 'PX', ANSWER_KEPT_MS)
 end
 
 -- Have the keeper look around at once.

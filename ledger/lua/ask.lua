@@ -6,7 +6,7 @@
 local request, id, event = unpack(ARGV)
 local status, requested = get(id, 'status', 'requested')
 if not status then return {'no_such_job'} end
-if is_repetition(request) then return {'ok', show(id, live_machines())} end
+if was_executed(request) then return {'ok', show(id, live_machines())} end
 local now = now_ms()
 if status == 'running' then
   -- what is being cancelled is cancelled
@@ -21,4 +21,5 @@ elseif TRANSITIONS[event][status] then
 elseif not FULFILLED[event][status] then
   return {'not_allowed', status, ''}
 end
+mark_executed(request)
 return {'ok', show(id, live_machines())}

@@ -5,33 +5,32 @@
 --   ->    {'ok', the job as get.lua shows it}, also for a repetition | {'no_such_job'} | {'not_allowed', status, requested}
 --         | {'no_checkpoint'} | {'packed', packed part}: give it unpacked      event: queued
 local request, id, from, unpacked = unpack(ARGV, 1, 4)
-local status, requested, packed = get(id, 'status', 'requested', 'packed')
+local status, requested, packed, checkpoints = get(id, 'status', 'requested', 'packed', 'checkpoints')
 if not status then return {'no_such_job'} end
-if is_repetition(request) then return {'ok', show(id, live_machines())} end
-if TRANSITIONS['retry'][status] and packed then
-  local part = redis.call('GET', key('packed', id))
-  if part ~= unpacked then
-    redis.call('DEL', key('request', request))
-    return {'packed', part}
-  end
-  redis.call('HSET', key('job', id), unpack(ARGV, 5))
-  redis.call('HDEL', key('job', id), 'packed')
-  redis.call('DEL', key('packed', id))
-end
+if was_executed(request) then return {'ok', show(id, live_machines())} end
 if TRANSITIONS['retry'][status] then
-  local now, checkpoints = now_ms(), get(id, 'checkpoints')
-  if from == 'checkpoint' then
-    if not checkpoints then return {'no_checkpoint'} end
-  else
-    forget_results(id)
+  if packed then
+    local part = redis.call('GET', key('packed', id))
+    if part ~= unpacked then return {'packed', part} end
+    for i = 5, #ARGV, 2 do
+      if ARGV[i] == 'checkpoints' then checkpoints = ARGV[i + 1] end
+    end
   end
+  if from == 'checkpoint' and not checkpoints then return {'no_checkpoint'} end
+  if packed then
+    redis.call('HSET', key('job', id), unpack(ARGV, 5))
+    redis.call('HDEL', key('job', id), 'packed')
+    redis.call('DEL', key('packed', id))
+  end
+  if from == 'start' then forget_results(id) end
   redis.call('HSET', key('job', id), 'attempts_allowed', integer(get(id, 'spent') + get(id, 'max_attempts')))
   redis.call('HDEL', key('job', id), 'finished_ms')
   redis.call('ZREM', key('finished'), id)
   drop_chore('archive', id)
   drop_chore('retire', id)
-  move_by_hand(id, 'retry', now)
+  move_by_hand(id, 'retry', now_ms())
 elseif not FULFILLED['retry'][status] then
   return {'not_allowed', status, requested}
 end
+mark_executed(request)
 return {'ok', show(id, live_machines())}

@@ -3,6 +3,7 @@
 import click
 
 import lowland
+from lowland.cli.rebuild import rebuild
 from lowland.cli.serve import serve
 
 
@@ -12,4 +13,5 @@ def main() -> None:
     """Train models into flat minima with Sharpness-Aware Minimization."""
 
 
+main.add_command(rebuild)
 main.add_command(serve)

@@ -1,11 +1,10 @@
 """`lowland serve`: the whole server as one process tree."""
 
-import sys
 from pathlib import Path
 
 import click
 
-import lowland
+from lowland.cli.checkout import ServerMissing, find_the_server
 from lowland.cli.exits import Exit, fail
 from lowland.errors import LowlandError
 
@@ -43,7 +42,7 @@ def serve(host: str, port: int, data_dir: Path, workers: int | None, redis_url: 
     Ctrl-C stops it within ten seconds; jobs that were running go on from their last checkpoint at the next start. A
     second Ctrl-C kills it.
     """
-    _find_the_server()
+    find_the_server()
     try:
         from stack.errors import CannotServe, StoppedAtOnce  # noqa: PLC0415  help needs none of it, and it may be missing
         from stack.serve import Options, serve  # noqa: PLC0415
@@ -58,20 +57,3 @@ def serve(host: str, port: int, data_dir: Path, workers: int | None, redis_url: 
         fail(error, Exit.UNUSABLE)
     except LowlandError as error:
         fail(error, Exit.FAILED)
-
-
-class ServerMissing(LowlandError):
-    """The server's rooms or packages are not here."""
-
-    def __init__(self, module: str | None) -> None:
-        super().__init__(
-            f"the server is not installed here (no module {module}); clone Lowland's repository and run there "
-            "`make setup`, or `pip install -c constraints.txt -e '.[server]'`"
-        )
-
-
-def _find_the_server() -> None:
-    """Make the server's rooms importable: they lie beside `lowland` in the checkout, and are not in the wheel."""
-    root = Path(lowland.__file__).resolve().parent.parent
-    if (root / "stack" / "serve.py").is_file() and str(root) not in sys.path:
-        sys.path.append(str(root))

@@ -11,7 +11,10 @@ from lowland.spec import Event, Status
 from lowland.spec.resource import QueuePlace
 from tests.ledger.playing import beat, claim, claimed, enroll, job, machine, settle, submit
 
-GPUS = {"classes": ("any", "cuda")}
+
+def gpus(*devices: str, memory_gb: float = 0.0, **said: Any) -> Machine:
+    """A machine with these GPUs, or parts of them."""
+    return machine(*devices, classes=("any", "cuda"), memory_gb=memory_gb, **said)
 
 
 def reason(ledger: Ledger, job_id: str) -> str:
@@ -23,16 +26,16 @@ def reason(ledger: Ledger, job_id: str) -> str:
 @pytest.mark.parametrize(
     ("wanted", "offers", "fits"),
     [
-        ({"gpu_memory_gb": 40}, machine("cuda:0", memory_gb=80, **GPUS), True),
-        ({"gpu_memory_gb": 80}, machine("cuda:0", memory_gb=79.9, **GPUS), False),
+        ({"gpu_memory_gb": 40}, gpus("cuda:0", memory_gb=80), True),
+        ({"gpu_memory_gb": 80}, gpus("cuda:0", memory_gb=79.9), False),
         ({"gpu_memory_gb": 1}, machine("cpu:0"), False),
-        ({"gpu_memory_gb": 40, "world_size": 2}, machine("cuda:0", "cuda:1", memory_gb=40, **GPUS), True),
+        ({"gpu_memory_gb": 40, "world_size": 2}, gpus("cuda:0", "cuda:1", memory_gb=40), True),
         ({"labels": ["fast"]}, machine(labels=["fast", "zone/b"]), True),
         ({"labels": ["fast", "zone/b"]}, machine(labels=["fast", "zone/b"]), True),
         ({"labels": ["fast", "zone/c"]}, machine(labels=["fast", "zone/b"]), False),
         ({"labels": ["fast"]}, machine(labels=["faster"]), False),
-        ({"world_size": 2}, machine("cuda:0.0", "cuda:0.1", **GPUS), False),
-        ({"world_size": 2}, machine("cuda:0.0", "cuda:0.1", "cuda:1.0", "cuda:1.1", **GPUS), True),
+        ({"world_size": 2}, gpus("cuda:0.0", "cuda:0.1"), False),
+        ({"world_size": 2}, gpus("cuda:0.0", "cuda:0.1", "cuda:1.0", "cuda:1.1"), True),
         ({}, machine(versions=[2, 3]), True),
         ({}, machine(versions=[3, 4]), False),
     ],
@@ -54,7 +57,7 @@ def test_a_job_is_claimed_only_where_it_fits(
         ({"world_size": 4}, machine("cpu:0", "cpu:1"), "needs 4 devices; the largest live worker has 2"),
         (
             {"world_size": 2, "device": "cuda", "gpu_memory_gb": 40},
-            machine("cuda:0", memory_gb=80, **GPUS),
+            gpus("cuda:0", memory_gb=80),
             "needs 2 GPUs with 40 GB; the largest live worker has 1",
         ),
         ({}, machine(), "next for a free device"),
@@ -107,7 +110,7 @@ def test_a_draining_worker_gets_nothing_and_is_not_counted_on(ledger: Ledger) ->
 
 
 def test_slots_of_one_gpu_are_spread_over_the_gpus(ledger: Ledger) -> None:
-    offers = machine("cuda:0.0", "cuda:0.1", "cuda:1.0", "cuda:1.1", **GPUS)
+    offers = gpus("cuda:0.0", "cuda:0.1", "cuda:1.0", "cuda:1.1")
     for _ in range(4):
         submit(ledger)
 
@@ -176,10 +179,10 @@ def test_one_machine_keeps_free_for_one_job_and_another_for_the_next(
 def test_smaller_gpus_are_not_kept_free_for_a_job_they_are_too_small_for(
     ledger: Ledger, redis_url: str, keys: Keys
 ) -> None:
-    offers = machine("cuda:0", "cuda:1", memory_gb=80, reserve_after_ms=60_000, **GPUS)
+    offers = gpus("cuda:0", "cuda:1", memory_gb=80, reserve_after_ms=60_000)
     mixed = Machine(
         classes=offers.classes,
-        slots=[*offers.slots, *machine("cuda:2", memory_gb=16, **GPUS).slots],
+        slots=[*offers.slots, *gpus("cuda:2", memory_gb=16).slots],
         reserve_after_ms=60_000,
     )
     submit(ledger, resources={"gpu_memory_gb": 80})

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from ledger import Call, Keys, Lease, Ledger, Presence, chores, presence, reads, runs, transitions
+from ledger import Call, Keys, Lease, Ledger, Presence, chores, presence, reads, rebuilding, runs, transitions
 from ledger.chores import Chore
 from ledger.packing import Record
 from ledger.scripts import script_names
@@ -82,6 +82,7 @@ CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "tick_off": lambda ledger: chores.tick_off(taken(ledger)),
     "record": lambda ledger: chores.read_record(failed(ledger)),
     "pack": lambda ledger: chores.pack_job(ledger.run(chores.read_record(failed(ledger)))),
+    "adopt": lambda ledger: rebuilding.adopt(STORE),
     "restore": lambda ledger: chores.restore(forgotten(ledger)),
     "outdated": lambda ledger: after(failed(ledger), chores.mark_outdated(kept_ms=0)),
     "forget": lambda ledger: chores.forget(failed(ledger)),

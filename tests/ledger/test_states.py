@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import CheckpointMissing, EventRefused, Lease, LeaseLost, Ledger, runs, transitions
+from ledger import CheckpointMissing, EventRefused, Lease, LeaseLost, Ledger, chores, runs, transitions
 from lowland.spec import TRANSITIONS, Event, Status
 from lowland.spec.states import FULFILLED
 from tests.ledger.playing import claim, claimed, job, settle, submit
@@ -254,3 +254,18 @@ def lease_of(ledger: Ledger, job_id: str) -> Lease:
         spec=seen.spec,
         checkpoints=(),
     )
+
+
+def test_a_refused_retry_is_refused_again_and_leaves_a_packed_job_packed(ledger: Ledger) -> None:
+    job_id = to_failed(ledger)
+    record = ledger.run(chores.read_record(job_id))
+    assert ledger.run(chores.pack_job(record))
+    with pytest.raises(transitions.Packed) as packed:
+        ledger.run(transitions.retry(job_id, from_checkpoint=True))
+    call = transitions.retry(job_id, from_checkpoint=True, packed=packed.value.part)
+
+    for _ in range(2):
+        with pytest.raises(CheckpointMissing):
+            ledger.run(call)
+
+    assert ledger.run(chores.read_record(job_id)).fields == record.fields | {"packed": "1"}

@@ -15,7 +15,10 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_help_names_every_command() -> None:
-    assert "serve  Run the server" in _lowland("--help")
+    told = _lowland("--help")
+
+    assert "serve    Run the server" in told
+    assert "rebuild  Bring finished jobs back" in told
 
 
 def test_help_of_serve_keeps_the_two_data_folders_apart() -> None:
