@@ -1,6 +1,7 @@
 """Records on their way to the ledger: kept in order while Redis is away, numbered, bounded.
 
-A record's number makes sending it again harmless. Of progress only the latest matters, so it never piles up.
+A record's number makes sending it again harmless. What waits is put together where it can be: each call costs a disk's
+time where the server writes before it answers, and of progress only the latest matters.
 """
 
 import time
@@ -63,12 +64,13 @@ class Outbox:
         return max(due_at - time.monotonic(), 0.0)
 
     def put(self, record: Record) -> None:
-        """Take a record; one of progress replaces the last if that is of progress too.
+        """Take a record, and put it together with the last one that waits, if they can be one.
 
         It gets a number of its own all the same: the last may have been recorded already, and only its reply lost.
         """
-        if self._waiting and _is_progress(record) and _is_progress(self._waiting[-1][1]):
+        if self._waiting and (together := self._waiting[-1][1].followed_by(record)) is not None:
             self._waiting.pop()
+            record = together
         self._sequence += 1
         self._waiting.append((self._sequence, record))
 
@@ -107,7 +109,3 @@ class Outbox:
         self.wish = wish
         self._pause_s = FIRST_PAUSE_S
         self._renew_at = time.monotonic() + self._renew_every_s
-
-
-def _is_progress(record: Record) -> bool:
-    return record.fields.keys() == {"progress"}

@@ -18,6 +18,8 @@ from lowland.spec.reports import (
 
 #: Checkpoints of a job that count: the latest, and the one before in case that turns out to be damaged.
 CHECKPOINTS_KEPT: Final = 2
+#: A record with so many fields is not put together with others.
+MOST_FIELDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,20 @@ class Record:
     """An event for its history."""
     checkpoints: tuple[Checkpoint, ...] = ()
     """Those that count from now on, where the record makes another one count."""
+
+    def followed_by(self, other: "Record") -> "Record | None":
+        """Both as one; None where they cannot be.
+
+        What is written twice stays the same for a field, but not for a point or an event.
+        """
+        if self.point or self.notice or len(self.fields) >= MOST_FIELDS:
+            return None
+        return Record(
+            fields={**self.fields, **other.fields},
+            point=other.point,
+            notice=other.notice,
+            checkpoints=other.checkpoints or self.checkpoints,
+        )
 
 
 class Recorder:

@@ -7,17 +7,18 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import torch
 
 import lowland
 from lowland.spec.job import JobSpec
 from lowland.spec.reports import ArtifactWritten
-from worker.engine.files import write_file
+from worker.engine.files import write_files
 from worker.engine.reporting import Reporter
 from worker.engine.revision import git_revision
 
@@ -34,19 +35,33 @@ _PACKAGES: Final = (
 )
 
 
-def write_artifact(folder: Path, reporter: Reporter, name: str, media_type: str, contents: bytes) -> None:
-    """Write a file and report it."""
-    written = write_file(folder / name, lambda file: file.write(contents))
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file to be handed over."""
+
+    name: str
+    media_type: str
+    contents: bytes
+
+
+def write_artifacts(folder: Path, reporter: Reporter, artifacts: Sequence[Artifact]) -> None:
+    """Write files and report them."""
+    files = {one.name: partial(_write_contents, one.contents) for one in artifacts}
     reporter.send(
-        ArtifactWritten(name=name, size_bytes=written.size_bytes, sha256=written.sha256, media_type=media_type)
+        *(
+            ArtifactWritten(
+                name=written.name, size_bytes=written.size_bytes, sha256=written.sha256, media_type=one.media_type
+            )
+            for one, written in zip(artifacts, write_files(folder, files), strict=True)
+        )
     )
 
 
-def write_manifest(folder: Path, reporter: Reporter, spec: JobSpec, about: Mapping[str, Any]) -> None:
+def manifest(spec: JobSpec, about: Mapping[str, Any]) -> Artifact:
     """manifest.json: the spec, its checksum, the versions, and what the task has to say."""
     resolved = spec.model_dump(mode="json")
     canonical = json.dumps(resolved, sort_keys=True, separators=(",", ":"))
-    manifest = {
+    contents = {
         "spec": resolved,
         "spec_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
         "seed": spec.seed,
@@ -54,15 +69,16 @@ def write_manifest(folder: Path, reporter: Reporter, spec: JobSpec, about: Mappi
         "versions": library_versions(),
         "git_revision": git_revision(),
     }
-    write_artifact(
-        folder, reporter, "manifest.json", "application/json", (json.dumps(manifest, indent=2) + "\n").encode()
-    )
+    return Artifact("manifest.json", "application/json", (json.dumps(contents, indent=2) + "\n").encode())
 
 
-def write_series(folder: Path, reporter: Reporter, rows: Sequence[Mapping[str, Any]]) -> None:
+def series(rows: Sequence[Mapping[str, Any]]) -> Artifact:
     """metrics.jsonl: one line a point of the series."""
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    write_artifact(folder, reporter, "metrics.jsonl", "application/jsonl", lines.encode())
+    return Artifact("metrics.jsonl", "application/jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def _write_contents(contents: bytes, file: BinaryIO) -> None:
+    file.write(contents)
 
 
 @cache

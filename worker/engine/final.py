@@ -8,7 +8,7 @@ import safetensors.torch
 from lowland.spec.models import WEIGHTS_FILES
 from lowland.spec.reports import Finished
 from lowland.spec.resource import Objective
-from worker.engine.artifacts import write_artifact, write_manifest, write_series
+from worker.engine.artifacts import Artifact, manifest, series, write_artifacts
 from worker.engine.building import Run
 from worker.engine.in_detail import measure_in_detail
 from worker.engine.models.warm_start import put_tensors
@@ -50,12 +50,12 @@ def finish(run: Run, state: TrainingState, session: Session, *, objective: Objec
 
 
 def _write(run: Run, state: TrainingState, session: Session, results: dict[str, Any], report: dict[str, Any]) -> None:
-    folder, reporter = session.out, session.reporter
     # Layout is the device's business, not the file's: the same weights give the same bytes.
     weights = {name: tensor.contiguous() for name, tensor in run.measured.model.state_dict().items()}
-    write_artifact(folder, reporter, WEIGHTS_FILES["best"], "application/octet-stream", safetensors.torch.save(weights))
-    write_artifact(
-        folder, reporter, "evaluation.json", "application/json", (json.dumps(report, allow_nan=False) + "\n").encode()
-    )
-    write_manifest(folder, reporter, run.spec, {**run.description(), **results})
-    write_series(folder, reporter, state.history)
+    artifacts = [
+        Artifact(WEIGHTS_FILES["best"], "application/octet-stream", safetensors.torch.save(weights)),
+        Artifact("evaluation.json", "application/json", (json.dumps(report, allow_nan=False) + "\n").encode()),
+        manifest(run.spec, {**run.description(), **results}),
+        series(state.history),
+    ]
+    write_artifacts(session.out, session.reporter, artifacts)

@@ -19,10 +19,11 @@ class Reporter:
     def __init__(self, to: BinaryIO | int | None) -> None:
         self._file = os.fdopen(to, "wb", closefd=False) if isinstance(to, int) else to
 
-    def send(self, report: Report) -> None:
-        """Write one line, and see it off."""
+    def send(self, *reports: Report) -> None:
+        """Write one line each, and see them off together."""
         if self._file is not None:
-            self._file.write(write_report(report))
+            for report in reports:
+                self._file.write(write_report(report))
             self._file.flush()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from lowland.spec.expressions import Expression
 from lowland.spec.functions import Named, Point
 from lowland.spec.job import JobSpec
-from worker.engine.artifacts import write_artifact, write_manifest, write_series
+from worker.engine.artifacts import Artifact, manifest, series, write_artifacts
 from worker.engine.functions import animation, function_of, picture
 from worker.engine.functions.scene import scene_of
 from worker.engine.functions.trail import Trail
@@ -32,13 +32,15 @@ def write_result(
     outcome: Mapping[str, Any],
 ) -> None:
     """Write and report each of the five."""
-    folder, reporter = session.out, session.reporter
     scene = scene_of(known, function_of(known), minima=minima, trail=trail, variant=spec.sam.variant)
-    write_artifact(folder, reporter, "path.json", "application/json", _path(known, minima, trail))
-    write_artifact(folder, reporter, "path.svg", "image/svg+xml", picture.draw(scene).encode())
-    write_artifact(folder, reporter, "path.gif", "image/gif", animation.draw(scene))
-    write_manifest(folder, reporter, spec, {"device": "cpu", "precision": "fp64", **outcome})
-    write_series(folder, reporter, _series(trail))
+    artifacts = [
+        Artifact("path.json", "application/json", _path(known, minima, trail)),
+        Artifact("path.svg", "image/svg+xml", picture.draw(scene).encode()),
+        Artifact("path.gif", "image/gif", animation.draw(scene)),
+        manifest(spec, {"device": "cpu", "precision": "fp64", **outcome}),
+        series(_series(trail)),
+    ]
+    write_artifacts(session.out, session.reporter, artifacts)
 
 
 def _path(known: Named | Expression, minima: Sequence[Point], trail: Trail) -> bytes:
