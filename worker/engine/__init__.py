@@ -10,6 +10,7 @@ everything else a run needs without computing anything, and then `run` in the fo
 import gc
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,8 +28,11 @@ def preload() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import worker.engine.program  # noqa: F401, PLC0415  heavy: that is the point
     from worker.engine.artifacts import library_versions  # noqa: PLC0415
+    from worker.engine.settings import EngineSettings  # noqa: PLC0415
 
     library_versions()  # which reads many small files, once
+    with suppress(ValueError):  # a wrong setting is told by the run that needs it
+        EngineSettings()  # what it makes when it is read first is there for every run
     gc.freeze()  # a collection in a fork would touch, and so copy, every page of what is loaded
 
 

@@ -64,11 +64,12 @@ def run_spec(read: Callable[[], JobSpec], order: Order) -> int:
     except Stopped:
         return EXIT_STOPPED
     except Exception as error:  # noqa: BLE001  the edge
-        if not has_name(error):  # what has one says all there is to say
-            traceback.print_exc(file=sys.stderr)
         # Where nobody reads the reports any more, the exit status is all that is left to say.
         with contextlib.suppress(OSError):
             reporter.send(broken(error))
+        if not has_name(error):  # what has one says all there is to say
+            with contextlib.suppress(OSError):  # the log may lie on the disk that is full
+                traceback.print_exc(file=sys.stderr)
         return 1
     return 0
 
