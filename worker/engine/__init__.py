@@ -11,6 +11,7 @@ import gc
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,8 +20,9 @@ from lowland.spec.job import JobSpec
 __all__ = ["preload", "run"]
 
 
+@cache
 def preload() -> None:
-    """Import all that a run needs. No tensor is made and CUDA is not touched, so forking afterwards is safe.
+    """Once, import all that a run needs. No tensor is made and CUDA is not touched, so forking afterwards is safe.
 
     Call it before anything else imports torch: its threads then sleep while they wait for each other. By default they
     spin, and with another busy process on the same cores a step was seen to take 10 times as long.
@@ -28,9 +30,11 @@ def preload() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import worker.engine.program  # noqa: F401, PLC0415  heavy: that is the point
     from worker.engine.artifacts import library_versions  # noqa: PLC0415
+    from worker.engine.revision import git_revision  # noqa: PLC0415
     from worker.engine.settings import EngineSettings  # noqa: PLC0415
 
-    library_versions()  # which reads many small files, once
+    library_versions()  # these two read many small files
+    git_revision()
     with suppress(ValueError):  # a wrong setting is told by the run that needs it
         EngineSettings()  # what it makes when it is read first is there for every run
     gc.freeze()  # a collection in a fork would touch, and so copy, every page of what is loaded

@@ -1,15 +1,18 @@
 """Which revision of the sources is running, read from the checkout itself: no git has to be installed."""
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent.parent
 
 
+@cache
 def git_revision(checkout: Path = _CHECKOUT) -> str | None:
     """The commit that is checked out, 40 hex digits; None where the sources are no checkout, as in an image.
 
-    None too where it cannot be read. What was changed since then does not show.
+    None too where it cannot be read. Read once: what a process runs is what it has loaded. What was changed since the
+    commit does not show.
     """
     try:
         return _head(checkout)
