@@ -89,7 +89,7 @@ def _ms(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - began_at)
 
 
-def _first_report(client: Client, server: "redis.Redis[Any]") -> None:
+def _first_report(client: Client, server: "redis.Redis") -> None:
     key = KEYS.key("job", client.submit(JOB).id)
     while int(server.hget(key, "sequence") or 0) == 0 and server.hget(key, "status") != "succeeded":
         pass
@@ -113,14 +113,14 @@ def _gaps(client: Client) -> list[float]:
     ]
 
 
-def _bare(tasks: Celery, server: "redis.Redis[Any]", name: str) -> None:
+def _bare(tasks: Celery, server: "redis.Redis", name: str) -> None:
     tasks.send_task("touch", args=[name], ignore_result=True)
     while not server.exists(name):
         pass
     server.delete(name)
 
 
-def _settled_memory(server: "redis.Redis[Any]") -> int:
+def _settled_memory(server: "redis.Redis") -> int:
     while server.zcard(KEYS.key("chores", "archive")):
         time.sleep(0.05)
     for kind in ("claim", "request"):  # forgotten within the hour

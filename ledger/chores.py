@@ -1,10 +1,11 @@
 """What the keeper does for finished jobs, each chore by one keeper at a time. One function per script in `lua/`."""
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from datetime import datetime
+from typing import Literal, Self, cast
 
 from ledger.calls import Answer, Call
-from ledger.documents import pairs, shown_fields
+from ledger.documents import pairs, shown_fields, time_of
 from ledger.errors import JobNotFound
 from ledger.packing import Entry, Record, pack
 
@@ -17,10 +18,32 @@ class Chore:
 
     kind: Kind
     member: str
-    """A job's id; of a webhook also the event and the run's token."""
+    """A job's id; of a webhook what `Told` reads."""
     taker: str
     failures: int
     """How often it has been tried in vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a webhook tells of, as the member of its chore says it."""
+
+    job_id: str
+    name: Literal["started", "finished"]
+    status: str
+    """The job's, at that moment."""
+    at: datetime
+
+    @classmethod
+    def read(cls, member: str) -> Self:
+        """From `id event status ms`."""
+        job_id, name, status, at_ms = member.split()
+        return cls(job_id, cast("Literal['started', 'finished']", name), status, time_of(at_ms))
+
+    @property
+    def message_id(self) -> str:
+        """The same each time that it is told."""
+        return f"{self.job_id}.{self.name}.{self.at.timestamp() * 1000:.0f}"
 
 
 def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]]:

@@ -24,7 +24,9 @@ TIMEOUT_S: Final = 2.0
 
 
 class Ledger:
-    """The ledger for one thread. Retries nothing by itself: whoever calls knows how long it may wait.
+    """The ledger for whoever may block; threads may share it.
+
+    Retries nothing by itself: whoever calls knows how long it may wait.
 
     Args:
         url: of the server, `redis://`, `rediss://` or `unix://`.

@@ -2,7 +2,7 @@
 
     written by submit    id status spec owner queue priority max_attempts attempts_allowed created_ms
                          webhook_events webhook_secret, if there is a webhook
-    while it waits       queued_ms reserved_by
+    while it waits       queued_ms
     by claim             token worker device started_ms     run:{token}:{attempt,worker,device,model,started_ms}
     by begin             run:{token}:engine
     by report            progress objective accuracy best_accuracy test_accuracy metrics stop_reason checkpoints
@@ -60,6 +60,8 @@ class Waiting:
     """Those of them that have its labels."""
     devices: int
     """The most devices with its memory that one of them has."""
+    free: int
+    """The most of these that are free on one of them."""
     at_quota: int
     """1 where its owner has as many running as those allow."""
     reserved_by: str
@@ -138,7 +140,8 @@ def _queue_place(spec: JobSpec, waiting: Waiting) -> QueuePlace:
 def _reason(spec: JobSpec, waiting: Waiting) -> str:
     """What stands in the way first."""
     needs = spec.resources
-    what = "GPUs" if spec.device_class == "cuda" or needs.gpu_memory_gb else "devices"
+    what = "GPU" if spec.device_class == "cuda" or needs.gpu_memory_gb else "device"
+    what += "" if needs.world_size == 1 else "s"
     if not waiting.of_class:
         offered = "any device" if spec.device_class == "any" else f"device {spec.device_class}"
         return f"no live worker offers {offered}"
@@ -157,6 +160,8 @@ def _reason(spec: JobSpec, waiting: Waiting) -> str:
         return f"{waiting.higher} {_jobs(waiting.higher)} of higher priority"
     if waiting.ahead:
         return f"{waiting.ahead} {_jobs(waiting.ahead)} ahead"
+    if needs.world_size > 1 and waiting.free < needs.world_size:
+        return f"needs {needs.world_size} {what} at once; the most that are free on one worker now is {waiting.free}"
     return "next for a free device"
 
 
@@ -185,6 +190,7 @@ def _attempts(fields: Fields) -> list[Attempt]:
             detail=_text(fields, run + "detail"),
         )
         for run in runs
+        if run + "attempt" in fields
     ]
 
 

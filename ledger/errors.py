@@ -48,8 +48,10 @@ class EventRefused(LedgerError):
         self.status = status
         self.allowed_from = tuple(TRANSITIONS[event])
         states = " or ".join(self.allowed_from)
-        being = {"cancel": " and being cancelled", "pause": " and being paused", None: ""}[requested]
-        super().__init__(f"job {job_id} is {status}{being}; {event} is possible for a job that is {states}")
+        if requested == "cancel":
+            super().__init__(f"job {job_id} is being cancelled; {event} is not possible until it is")
+        else:
+            super().__init__(f"job {job_id} is {status}; {event} is possible for a job that is {states}")
 
 
 class WorkerNotFound(LedgerError):

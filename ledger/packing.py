@@ -102,8 +102,18 @@ def write_record(root: Path, record: Record) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(folder / RECORD_FILE)
+        for one in (folder, folder.parent):  # the names are on disk only once their folders are
+            _bring_to_disk(one)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _bring_to_disk(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_record(root: Path, job_id: str) -> Record | None:

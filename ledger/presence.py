@@ -50,6 +50,20 @@ def enroll(presence: Presence, machine: Machine, *, store: str, failure: Failure
     return Call("enroll", (*known, len(said), *said, *presence.runners), read)
 
 
+def adopt(store: str) -> Call[None]:
+    """Make an artifact store, by its id, the one that belongs to the ledger, where that has none.
+
+    Raises:
+        OtherStore: it has another one.
+    """
+
+    def read(answer: Answer) -> None:
+        if answer[0] == "other_store":
+            raise OtherStore(store, str(answer[1]))
+
+    return Call("adopt", (store,), read)
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What the ledger answers to a heartbeat."""

@@ -27,6 +27,8 @@ class Backlog:
     device_class: str
     waiting: int
     bells: int
+    slots: int
+    """Of live workers that take the class."""
 
 
 def get_job(job_id: str) -> Call[Job]:
@@ -129,7 +131,10 @@ def backlog() -> Call[list[Backlog]]:
 
     def read(answer: Answer) -> list[Backlog]:
         parts = [str(part) for part in answer[1:]]
-        rows = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
-        return [Backlog(device_class=name, waiting=int(waiting), bells=int(bells)) for name, waiting, bells in rows]
+        rows = zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=True)
+        return [
+            Backlog(device_class=name, waiting=int(waiting), bells=int(bells), slots=int(slots))
+            for name, waiting, bells, slots in rows
+        ]
 
     return Call("backlog", DEVICE_CLASSES, read, lists=tuple(bell_queue(name) for name in DEVICE_CLASSES))

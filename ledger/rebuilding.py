@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ledger.calls import Answer, Call
 from ledger.chores import restore
 from ledger.connection import Ledger
 from ledger.documents import to_job
-from ledger.errors import OtherStore
 from ledger.packing import RECORD_FILE, Record, read_record
+from ledger.presence import adopt
 from ledger.store import job_folder, read_store_id
 
 #: What is told of a damaged record, at most.
@@ -66,20 +65,6 @@ def rebuild(ledger: Ledger, root: Path) -> Rebuilt:
         else:
             there += 1
     return Rebuilt(brought_back=brought_back, there=there, damaged=tuple(damaged))
-
-
-def adopt(store: str) -> Call[None]:
-    """Make an artifact store, by its id, the one that belongs to the ledger, where that has none.
-
-    Raises:
-        OtherStore: it has another one.
-    """
-
-    def read(answer: Answer) -> None:
-        if answer[0] == "other_store":
-            raise OtherStore(store, str(answer[1]))
-
-    return Call("adopt", (store,), read)
 
 
 def _job_ids(root: Path) -> Iterator[str]:

@@ -132,6 +132,8 @@ def _obey(beat: Beat) -> None:
     match beat:
         case Beat.GO_ON:
             pass
+        case Beat.DRAIN if worker.draining:  # it is on its way
+            pass
         case Beat.DRAIN:
             os.kill(os.getpid(), signal.SIGTERM)
         case Beat.REFUSED:  # as after SIGTERM, but with an exit status that says that something is wrong

@@ -11,20 +11,21 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
-from ledger import JobNotFound, Ledger, LedgerUnavailable, chores, reads
-from ledger.chores import Chore, Kind
+from ledger import JobNotFound, Ledger, LedgerUnavailable, OtherStore, chores, presence, reads
+from ledger.chores import Chore, Kind, Told
 from ledger.packing import read_record, write_record
-from ledger.store import job_folder
+from ledger.store import job_folder, read_store_id
+from lowland.spec import Status
 from worker.settings import KeeperSettings
 from worker.webhooks import SCHEDULE_S, NotDelivered, message, send
 
 log: Final = logging.getLogger(__name__)
 
 #: How long a chore is in the hands of whoever took it; longer than any takes.
-KEPT_MS: Final = 120_000
+KEPT_MS: Final = 300_000
 #: Chores done at once.
 HANDS: Final = 8
 #: Pauses after failures that are not the receiver's.
@@ -77,7 +78,7 @@ class Chores:
             self._tick_off(chore)  # it was deleted meanwhile
         except NotDelivered as error:
             self._not_delivered(chore, error)
-        except (OSError, LedgerUnavailable, ValueError) as error:
+        except (OSError, OtherStore, LedgerUnavailable, ValueError) as error:
             pause_ms = min(_FIRST_PAUSE_MS * 2**chore.failures, _LONGEST_PAUSE_MS)
             log.warning("chore failed: %s %s, again in %g s: %s", chore.kind, chore.member, pause_ms / 1000, error)
             self._put_off(chore, pause_ms)
@@ -88,7 +89,7 @@ class Chores:
             self._tick_off(chore)
 
     def _archive(self, chore: Chore) -> None:
-        job_id, root = chore.member, self._settings.artifact_dir
+        job_id, root = chore.member, self._checked_store()
         record = self._ledger.run(chores.read_record(job_id))
         if "finished_ms" not in record.fields or "packed" in record.fields:
             return  # it runs again, or this was done and only the reply got lost
@@ -97,6 +98,7 @@ class Chores:
             self._clear_after_forgotten(job_id)
 
     def _retire(self, chore: Chore) -> None:
+        self._checked_store()
         if not self._ledger.run(chores.forget(chore.member)):
             return  # it runs again
         self._delete_files(chore.member)
@@ -113,17 +115,31 @@ class Chores:
         with suppress(FileNotFoundError):
             shutil.rmtree(job_folder(self._settings.artifact_dir, job_id))
 
+    def _checked_store(self) -> Path:
+        """The artifact store, if the folder is that: what goes to another one, the ledger forgets for nothing.
+
+        Raises:
+            OSError: it is not there.
+            OtherStore: it is another one.
+        """
+        root = self._settings.artifact_dir
+        self._ledger.run(presence.adopt(read_store_id(root)))
+        return root
+
     def _webhook(self, chore: Chore) -> None:
-        job_id, event, token = chore.member.split()
-        job = self._ledger.run(reads.get_job(job_id))
-        if job.spec.webhook is None:
+        event = Told.read(chore.member)
+        job = self._ledger.run(reads.get_job(event.job_id))
+        webhook = job.spec.webhook
+        if webhook is None:
             return
-        at = (job.finished_at if event == "finished" else job.started_at) or datetime.now(UTC)
+        if event.name == "finished":  # it may run again by now; the message is of its end
+            then = {"status": Status(event.status), "terminal": True, "finished_at": event.at}
+            job = job.model_copy(update=then)
         send(
-            job.spec.webhook.url,
-            f"{job_id}.{token}.{event}",
-            message(f"job.{event}", at, job.model_dump(mode="json")),
-            secret=self._ledger.run(reads.get_webhook_secret(job_id)),
+            webhook.url,
+            event.message_id,
+            message(f"job.{event.name}", event.at, job.model_dump(mode="json")),
+            secret=self._ledger.run(reads.get_webhook_secret(event.job_id)),
             private_allowed=self._settings.webhook_private,
         )
 

@@ -1,6 +1,6 @@
 """The keeper sees that nothing is forgotten: `python -m worker.keeper`.
 
-    rings    as many bells for each device class as jobs of it wait
+    rings    as many bells for each device class as jobs of it wait, up to some for each slot there is
     expires  leases that were not renewed, once the ledger has been attended for one full lease: a worker that could not
              reach it either is not to blame
     does     the chores of finished jobs (chores.py)
@@ -27,6 +27,10 @@ log: Final = logging.getLogger(__name__)
 
 #: How long the keeper waits for a job to be queued before it looks around all the same.
 LOOK_EVERY_S: Final = 1
+#: More bells than these do nothing: a slot that is freed wakes the keeper. Where they ring in vain, as for jobs that
+#: fit no machine, they are answered and rung again, once in each turn.
+BELLS_PER_SLOT: Final = 4
+LEAST_BELLS: Final = 16
 #: The pause after Redis could not be reached.
 PAUSE_S: Final = 0.5
 
@@ -64,8 +68,8 @@ class Keeper:
             if not self._is_checked:
                 self._ledger.check()
                 self._is_checked = True
-            self._ring()
             self._expire()
+            self._ring()
             self._chores.start_due()
             self._ledger.wait_for_submit(LOOK_EVERY_S)
         except LedgerUnavailable as error:
@@ -75,7 +79,8 @@ class Keeper:
 
     def _ring(self) -> None:
         for backlog in self._ledger.run(reads.backlog()):
-            ring(self._bells, backlog.device_class, max(0, backlog.waiting - backlog.bells))
+            wanted = min(backlog.waiting, max(LEAST_BELLS, BELLS_PER_SLOT * backlog.slots))
+            ring(self._bells, backlog.device_class, max(0, wanted - backlog.bells))
 
     def _expire(self) -> None:
         for ended in self._ledger.run(runs.expire(failure=EXPIRED, lease_ms=self._lease_ms)):

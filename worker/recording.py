@@ -36,15 +36,16 @@ class Record:
     def followed_by(self, other: "Record") -> "Record | None":
         """Both as one; None where they cannot be.
 
-        What is written twice stays the same for a field, but not for a point or an event.
+        What is written twice stays the same for a field, but not for a point or an event; and each checkpoint that
+        counts no more is to be deleted.
         """
-        if self.point or self.notice or len(self.fields) >= MOST_FIELDS:
+        if self.point or self.notice or self.checkpoints or len(self.fields) >= MOST_FIELDS:
             return None
         return Record(
             fields={**self.fields, **other.fields},
             point=other.point,
             notice=other.notice,
-            checkpoints=other.checkpoints or self.checkpoints,
+            checkpoints=other.checkpoints,
         )
 
 

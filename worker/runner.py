@@ -21,8 +21,10 @@ from ledger import (
     LedgerUnavailable,
     Machine,
     NotEnrolled,
+    OtherStore,
     SpecUnreadable,
     WeightsMissing,
+    presence,
     runs,
 )
 from ledger.calls import Call
@@ -87,7 +89,6 @@ class Runner:
         self._name = name
         self._start = start or STARTS[settings.engine_start]
         self._failed_starts = 0
-        self._store: str | None = None
         self._ledger = Ledger(settings.redis_url, Keys(settings.redis_prefix), timeout_s=REDIS_TIMEOUT_S)
 
     def drain_on_sigterm(self) -> None:
@@ -178,17 +179,15 @@ class Runner:
         return ending(course)
 
     def _check_store(self) -> None:
-        """Make sure that the folder is still the store of before: where it is not mounted, checkpoints would count as
-        missing.
+        """Make sure that the folder is the store still: where it is not mounted, checkpoints would count as missing.
 
         Raises:
             OSError: it is not, or cannot be read.
         """
-        root = self._settings.artifact_dir
-        found = read_store_id(root)
-        self._store = self._store or found
-        if found != self._store:
-            raise OSError(f"{root} is another artifact store than before; is the right one mounted?")
+        try:
+            self._persist(presence.adopt(read_store_id(self._settings.artifact_dir)))
+        except OtherStore as error:
+            raise OSError(str(error)) from error
 
     def _weights(self, lease: Lease) -> Path | None:
         """Of the job that this one starts from, asking until Redis answers."""

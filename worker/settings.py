@@ -40,7 +40,7 @@ class WorkerSettings(LedgerSettings):
 class KeeperSettings(LedgerSettings):
     """What a keeper needs to know. Variables are named `LOWLAND_` and the field's name."""
 
-    retention_days: float | None = Field(default=None, gt=0)
+    retention_days: float | None = Field(default=None, gt=0, le=36_500)
     """How long finished jobs are kept, with their artifacts; by default for ever."""
     webhook_private: bool = False
     """Whether webhooks may go to loopback and private addresses."""

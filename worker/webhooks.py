@@ -7,6 +7,7 @@ receiver that has seen it before may pass it over. Redirects are not followed, a
 import http.client
 import ipaddress
 import json
+import os
 import socket
 import ssl
 import threading
@@ -124,7 +125,8 @@ def _connect_to_one_of(addresses: Sequence[str], port: int) -> socket.socket:
 @contextmanager
 def _cut_off(plain: socket.socket) -> Generator[None]:
     """Shut the socket down after a while: one who answers byte by byte keeps within the time of each step for ever."""
-    own = plain.dup()  # the handshake takes the other one away
+    # one under TLS has no copy of its own kind, and the handshake takes the other kind away
+    own = socket.socket(fileno=os.dup(plain.fileno()))
     timer = threading.Timer(EXCHANGE_S, _shut_down, [own])
     timer.daemon = True
     timer.start()

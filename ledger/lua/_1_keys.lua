@@ -26,6 +26,11 @@ local function integer(number)
   return string.format('%.0f', number)
 end
 
+-- Write field, value, ... from the given index of a list on; Lua passes only so many arguments at once.
+local function set_fields(name, list, first)
+  for i = first, #list, 1000 do redis.call('HSET', name, unpack(list, i, math.min(i + 999, #list))) end
+end
+
 local function get(id, ...)
   return unpack(redis.call('HMGET', key('job', id), ...))
 end
@@ -83,16 +88,16 @@ end
 
 local function dequeue(id)
   local name = get(id, 'queue')
-  redis.call('HDEL', key('job', id), 'queued_ms', 'reserved_by')
+  redis.call('HDEL', key('job', id), 'queued_ms')
   redis.call('ZREM', key('queue', name), id)
   if redis.call('ZCARD', key('queue', name)) == 0 then redis.call('SREM', key('queues'), name) end
 end
 
 -- The owner is told of an event, if that was asked for.
 local function tell_owner(id, event, now)
-  local wanted, token = get(id, 'webhook_events', 'token')
+  local wanted, status = get(id, 'webhook_events', 'status')
   if wanted and string.find(',' .. wanted .. ',', ',' .. event .. ',', 1, true) then
-    add_chore('webhook', id .. ' ' .. event .. ' ' .. token, now)
+    add_chore('webhook', table.concat({id, event, status, integer(now)}, ' '), now)
   end
 end
 

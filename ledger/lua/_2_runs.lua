@@ -24,6 +24,18 @@ local function free_slots(worker, slots, id, token)
   wake_keeper()
 end
 
+-- Runs that a job's record tells of, the latest.
+local RUNS_KEPT = 100
+
+local function forget_run(id, token)
+  if token < 1 then return end
+  local run = 'run:' .. integer(token) .. ':'
+  for _, name in ipairs({'attempt', 'worker', 'device', 'model', 'engine', 'started_ms', 'ended_ms', 'outcome',
+    'detail'}) do
+    redis.call('HDEL', key('job', id), run .. name)
+  end
+end
+
 -- What a job's record holds about its results; a fresh start goes without.
 local RESULTS = {'progress', 'objective', 'accuracy', 'best_accuracy', 'test_accuracy', 'metrics', 'stop_reason',
   'checkpoints', 'error', 'error_ms', 'settled'}

@@ -11,11 +11,11 @@ end
 
 -- What a worker has said of itself, its slots in their order; nil where it is not known.
 local function machine(worker)
-  local incarnation, classes, slots, labels, versions, quota, reserve_after_ms, draining = unpack(redis.call('HMGET',
-    key('worker', worker), 'incarnation', 'classes', 'slots', 'labels', 'versions', 'running_per_owner',
-    'reserve_after_ms', 'draining'))
+  local incarnation, classes, slots, labels, versions, quota, reserve_after_ms, draining, reserves = unpack(redis.call(
+    'HMGET', key('worker', worker), 'incarnation', 'classes', 'slots', 'labels', 'versions', 'running_per_owner',
+    'reserve_after_ms', 'draining', 'reserves'))
   if not incarnation then return nil end
-  local said = {incarnation = incarnation, draining = draining == '1', classes = set_of(classes), labels = set_of(labels),
+  local said = {name = worker, reserves = reserves, incarnation = incarnation, draining = draining == '1', classes = set_of(classes), labels = set_of(labels),
     versions = set_of(versions), quota = tonumber(quota), reserve_after_ms = tonumber(reserve_after_ms), slots = {}}
   for name, memory, model in string.gmatch(slots, '([^=;]+)=([^=;]+)=([^;]*)') do
     -- slots of one device differ in what follows the point
@@ -30,11 +30,24 @@ local function is_alive(worker)
   return heard_ms and tonumber(heard_ms) >= now_ms() - WORKER_ALIVE_MS
 end
 
+-- Those of a machine's slots that nobody holds.
+local function free_slots_of(said)
+  local used, free = set_of(table.concat(redis.call('HKEYS', key('slots', said.name)), ',')), {}
+  for _, slot in ipairs(said.slots) do
+    if not used[slot.name] then free[#free + 1] = slot end
+  end
+  return free
+end
+
+-- Every live machine that takes jobs; with room to remember which queues one of them could run.
 local function live_machines()
-  local live = {}
+  local live = {could_run = {}}
   for _, worker in ipairs(redis.call('ZRANGE', key('workers'), integer(now_ms() - WORKER_ALIVE_MS), '+inf', 'BYSCORE')) do
     local said = machine(worker)
-    if said and not said.draining then live[#live + 1] = said end
+    if said and not said.draining then
+      said.free = free_slots_of(said)
+      live[#live + 1] = said
+    end
   end
   return live
 end

@@ -1,30 +1,37 @@
 -- Showing a job.
 
--- Jobs that are claimed before this one, as far as priority and age decide, among classes that share machines with it;
--- and those of them that have a higher priority.
-local function jobs_ahead(id, own, class)
+-- Jobs that are claimed before this one, as far as priority and age decide, of those that a live worker could run; and
+-- those of them that have a higher priority.
+local function jobs_ahead(id, own, class, live)
   local score = redis.call('ZSCORE', key('queue', own), id)
   local next_priority = integer(math.floor(tonumber(score) / PRIORITY_STEP) * PRIORITY_STEP)
-  local ahead, higher = 0, 0
+  local ahead, higher = redis.call('ZRANK', key('queue', own), id), 0
   for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
-    local other = string.match(name, '^([^:]*):')
-    if other == class or other == 'any' or class == 'any' then
-      ahead = ahead + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. score)
-      higher = higher + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. next_priority)
+    local needs = needs_of(name)
+    if needs.class == class or needs.class == 'any' or class == 'any' then
+      if live.could_run[name] == nil then
+        live.could_run[name] = false
+        for _, said in ipairs(live) do live.could_run[name] = live.could_run[name] or could_run(said, needs) end
+      end
+      if name == own or live.could_run[name] then
+        higher = higher + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. next_priority)
+        if name ~= own then ahead = ahead + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. score) end
+      end
     end
   end
   return ahead, higher
 end
 
 -- Why a queued job waits: {jobs ahead, those of higher priority, live workers of its class, those of them that read its
--- spec, those of them that have its labels, the most fitting devices one of them has, whether its owner is at quota,
--- the worker that keeps devices free for it or ''}
+-- spec, those of them that have its labels, the most devices with its memory that one of those has, the most that are
+-- free on one of them, whether its owner is at quota, the worker that keeps devices free for it or ''}
 local function waiting(id, live)
-  local name, reserved_by = get(id, 'queue', 'reserved_by')
+  local name, reserved_by = get(id, 'queue'), ''
   local needs = needs_of(name)
   local running = tonumber(redis.call('HGET', key('running'), needs.owner) or 0)
-  local of_class, of_version, of_labels, devices, at_quota = 0, 0, 0, 0, 1
+  local of_class, of_version, of_labels, devices, free, at_quota = 0, 0, 0, 0, 0, 1
   for _, said in ipairs(live) do
+    if said.reserves == id then reserved_by = said.name end
     if said.classes[needs.class] then
       of_class = of_class + 1
       if said.versions[needs.version] then
@@ -32,13 +39,14 @@ local function waiting(id, live)
         if has_labels(said, needs.labels) then
           of_labels = of_labels + 1
           devices = math.max(devices, count_devices(said.slots, needs.memory))
+          free = math.max(free, count_devices(said.free, needs.memory))
           if not said.quota or running < said.quota then at_quota = 0 end
         end
       end
     end
   end
-  local ahead, higher = jobs_ahead(id, name, needs.class)
-  return {ahead, higher, of_class, of_version, of_labels, devices, at_quota, reserved_by or ''}
+  local ahead, higher = jobs_ahead(id, name, needs.class, live)
+  return {ahead, higher, of_class, of_version, of_labels, devices, free, at_quota, reserved_by}
 end
 
 -- One job as {hash as a flat list, its packed part or '', why it waits or {}}.

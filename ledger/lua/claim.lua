@@ -15,22 +15,23 @@ local function answer(id, token)
   local attempt, slots, model, spec, checkpoints = get(id, run .. 'attempt', run .. 'device', run .. 'model', 'spec',
     'checkpoints')
   local latest, former = cjson.decode(checkpoints or '[]')[1], ''
-  if latest then former = get(id, 'run:' .. integer(latest.token) .. ':model') end
+  if latest then former = get(id, 'run:' .. integer(latest.token) .. ':model') or '' end
   return {'ok', id, token, attempt, slots, model, former, spec, checkpoints or ''}
 end
 
 local repeated = redis.call('HMGET', key('claim', claim_id), 'id', 'token')
-if repeated[1] then return answer(unpack(repeated)) end
+if repeated[1] then
+  -- a repetition may come when somebody else has the job, or nobody any more
+  if not holds_lease(unpack(repeated)) then return {'nothing_fits'} end
+  return answer(unpack(repeated))
+end
 
 local said = machine(worker)
 if not said or said.incarnation ~= incarnation then return {'not_enrolled'} end
 local now = now_ms()
 clear_slots(worker, function(holding) return holding == runner end, detail, error, now)
 if said.draining then return {'draining'} end
-local used, free = set_of(table.concat(redis.call('HKEYS', key('slots', worker)), ',')), {}
-for _, slot in ipairs(said.slots) do
-  if not used[slot.name] then free[#free + 1] = slot end
-end
+local free = free_slots_of(said)
 if #free == 0 then return {'no_free_slot'} end
 
 local function is_older(one, other)
@@ -45,11 +46,11 @@ end
 
 local function has_waited(one)
   if now - one.created_ms < said.reserve_after_ms then return false end
-  local queued_ms, reserved_by = get(one.id, 'queued_ms', 'reserved_by')
-  if now - queued_ms < said.reserve_after_ms then return false end
-  if not reserved_by or reserved_by == worker or not is_alive(reserved_by) then return true end
-  local other = machine(reserved_by)
-  return not other or other.draining or not could_run(other, one.needs)
+  if now - get(one.id, 'queued_ms') < said.reserve_after_ms then return false end
+  for _, other in ipairs(live_machines()) do
+    if other.reserves == one.id and other.name ~= worker and could_run(other, one.needs) then return false end
+  end
+  return true
 end
 
 local running_of = {}
@@ -84,8 +85,9 @@ end
 
 local pool = free
 local best = best_for(pool)
-if waits and (not best or waits.step <= best.step) then
-  redis.call('HSET', key('job', waits.id), 'reserved_by', worker)
+if waits and best and best.step < waits.step then waits = nil end
+redis.call('HSET', key('worker', worker), 'reserves', waits and waits.id or '')
+if waits then
   pool = {}
   for _, slot in ipairs(free) do
     if slot.memory < waits.needs.memory then pool[#pool + 1] = slot end
@@ -100,6 +102,7 @@ local slots, model = table.concat(names, ','), chosen[1].model
 dequeue(id)
 move(id, 'claim')
 local token = integer(redis.call('HINCRBY', key('job', id), 'token', 1))
+forget_run(id, token - RUNS_KEPT)
 local run = 'run:' .. token .. ':'
 redis.call('HSET', key('job', id), 'worker', worker, 'device', slots, 'sequence', 0,
   run .. 'attempt', integer(get(id, 'spent') + 1), run .. 'worker', worker, run .. 'device', slots,

@@ -7,11 +7,12 @@ local id, finished_ms, part = unpack(ARGV, 1, 3)
 local current, packed = get(id, 'finished_ms', 'packed')
 if current ~= finished_ms then return {'changed'} end
 if packed then return {'ok'} end
-redis.call('HDEL', key('job', id), unpack(ARGV, 4))
+for i = 4, #ARGV do redis.call('HDEL', key('job', id), ARGV[i]) end
 redis.call('SET', key('packed', id), part)
 redis.call('DEL', key('metrics', id), key('events', id))
 -- a hash that was large stays in its large form, unless it is written anew
 local rest = redis.call('HGETALL', key('job', id))
 redis.call('DEL', key('job', id))
-redis.call('HSET', key('job', id), 'packed', 1, unpack(rest))
+redis.call('HSET', key('job', id), 'packed', 1)
+set_fields(key('job', id), rest, 1)
 return {'ok'}

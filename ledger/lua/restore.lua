@@ -4,7 +4,8 @@
 --   ->    {'ok', whether it was brought back}                                 event: none
 local id, status, finished_ms, part = unpack(ARGV, 1, 4)
 if redis.call('EXISTS', key('job', id)) == 1 then return {'ok', 0} end
-redis.call('HSET', key('job', id), 'packed', 1, unpack(ARGV, 5))
+redis.call('HSET', key('job', id), 'packed', 1)
+set_fields(key('job', id), ARGV, 5)
 redis.call('SET', key('packed', id), part)
 redis.call('ZADD', key('jobs'), 0, id)
 redis.call('ZADD', key('jobs_by_status', status), 0, id)

@@ -18,7 +18,7 @@ if TRANSITIONS['retry'][status] then
   end
   if from == 'checkpoint' and not checkpoints then return {'no_checkpoint'} end
   if packed then
-    redis.call('HSET', key('job', id), unpack(ARGV, 5))
+    set_fields(key('job', id), ARGV, 5)
     redis.call('HDEL', key('job', id), 'packed')
     redis.call('DEL', key('packed', id))
   end
@@ -29,7 +29,7 @@ if TRANSITIONS['retry'][status] then
   drop_chore('archive', id)
   drop_chore('retire', id)
   move_by_hand(id, 'retry', now_ms())
-elseif not FULFILLED['retry'][status] then
+elseif not FULFILLED['retry'][status] or requested == 'cancel' then
   return {'not_allowed', status, requested}
 end
 mark_executed(request)

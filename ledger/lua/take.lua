@@ -4,7 +4,7 @@
 --   ->    {'ok', {member, failures so far}, ...}                              event: none
 local kind, taker, most, kept_ms = unpack(ARGV)
 local taken = {'ok'}
-local due = redis.call('ZRANGE', key('chores', kind), '-inf', integer(now_ms()), 'BYSCORE', 'LIMIT', 0, 10 * most)
+local due = redis.call('ZRANGE', key('chores', kind), '-inf', integer(now_ms()), 'BYSCORE', 'LIMIT', 0, 1000)
 for _, member in ipairs(due) do
   local mark = key('taken', kind, member)
   if #taken <= tonumber(most)

@@ -161,7 +161,7 @@ class Job(ResourceModel):
     device: str | None
     """On what it runs, or ran last."""
     attempts: list[Attempt]
-    """Every run so far."""
+    """Its runs, the last 100 of them."""
     artifacts: list[Artifact]
     """The files it has made."""
     links: Links

@@ -1,7 +1,7 @@
 """Versions of the job spec: which are read, and how the one before becomes the newest.
 
 A spec of another version is one that an older worker would refuse or misread. The API is upgraded first: jobs of the
-new version wait for workers that read it, jobs of the one before run anywhere.
+new version wait for workers that read it, and those that were queued before run on old and new ones.
 """
 
 from collections.abc import Mapping
@@ -18,4 +18,5 @@ def upgraded(given: Mapping[str, object]) -> Mapping[str, object]:
 
     1 had neither `resources.gpu_memory_gb` nor `resources.labels`, and no `version`.
     """
-    return {**given, "version": VERSION} if given.get("version", VERSION) == VERSION - 1 else given
+    version = given.get("version")
+    return {**given, "version": VERSION} if type(version) is int and version == VERSION - 1 else given

@@ -104,7 +104,7 @@ class ModelLedger:
         """Gives done, refused or no checkpoint."""
         job = self.jobs[job_id]
         if job.status in FULFILLED[Event.RETRY]:
-            return "done"
+            return "refused" if job.requested == "cancel" else "done"
         if job.status not in TRANSITIONS[Event.RETRY]:
             return "refused"
         if from_checkpoint and not job.has_checkpoint:

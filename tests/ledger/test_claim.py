@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import Ledger, runs
+from ledger import Ledger, chores, runs, transitions
 from lowland.spec.resource import QueuePlace
 from tests.ledger.playing import LOST, claim, claimed, enroll, job, machine, settle, submit
 
@@ -170,6 +170,30 @@ def test_a_claim_whose_answer_was_lost_is_answered_again_also_much_later(ledger:
 
     assert claimed(ledger, claim_id="c1") == lease
     assert lease.job_id == job_id
+
+
+def test_a_claim_that_is_repeated_when_its_run_is_over_gives_nothing(ledger: Ledger) -> None:
+    submit(ledger)
+    lease = claimed(ledger, claim_id="c1")
+    settle(ledger, lease, "failed")
+    assert ledger.run(chores.pack_job(ledger.run(chores.read_record(lease.job_id))))
+
+    assert claim(ledger, claim_id="c1") is None
+
+
+def test_of_very_many_runs_the_latest_are_kept_and_the_job_is_packed_and_retried_all_the_same(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    for _ in range(1100):
+        settle(ledger, claimed(ledger), "stopped")
+    settle(ledger, claimed(ledger), "failed")
+    assert len(job(ledger, job_id).attempts) == 100
+
+    assert ledger.run(chores.pack_job(ledger.run(chores.read_record(job_id))))
+    with pytest.raises(transitions.Packed) as packed:
+        ledger.run(transitions.retry(job_id, from_checkpoint=False))
+    ledger.run(transitions.retry(job_id, from_checkpoint=False, packed=packed.value.part))
+
+    assert claimed(ledger).token == 1102
 
 
 def test_a_runner_that_claims_holds_nothing_from_before(ledger: Ledger) -> None:

@@ -83,6 +83,18 @@ def test_a_waiting_job_says_how_many_are_before_it(ledger: Ledger) -> None:
     assert job(ledger, last).queue == QueuePlace(position=4, reason="2 jobs of higher priority")
 
 
+def test_jobs_that_nobody_could_run_are_not_counted_as_ahead(ledger: Ledger) -> None:
+    enroll(ledger, offers=machine("cpu:0", "cpu:1"))
+    for wanted in ({"labels": ["nowhere"]}, {"gpu_memory_gb": 8}, {"world_size": 3}):
+        submit(ledger, resources=wanted)
+
+    assert reason(ledger, submit(ledger)) == "next for a free device"
+    claimed(ledger)
+    assert reason(ledger, submit(ledger, resources={"world_size": 2})) == (
+        "needs 2 devices at once; the most that are free on one worker now is 1"
+    )
+
+
 def test_an_owner_at_quota_waits_and_others_do_not(ledger: Ledger) -> None:
     two = machine("cpu:0", "cpu:1", "cpu:2", running_per_owner=1)
     enroll(ledger, offers=two, runners=("r1", "r2", "r3"))
@@ -153,6 +165,29 @@ def let_it_wait(redis_url: str, keys: Keys, job_id: str) -> None:
             client.hincrby(keys.key("job", job_id), name, -hour_ms)
         name = client.hget(keys.key("job", job_id), "queue")
         client.zincrby(keys.key("queue", str(name)), -hour_ms, job_id)
+
+
+def test_a_machine_that_turns_to_another_job_leaves_the_first_to_others(
+    ledger: Ledger, redis_url: str, keys: Keys
+) -> None:
+    two = machine("cpu:0", "cpu:1", reserve_after_ms=60_000)
+    for worker in ("w1", "w2"):
+        enroll(ledger, worker, offers=two)
+        submit(ledger)
+        claimed(ledger, worker=worker, runner=worker + "a")
+    first = submit(ledger, resources={"world_size": 2})
+    let_it_wait(redis_url, keys, first)
+    assert claim(ledger, worker="w1", runner="w1b") is None
+    urgent = submit(ledger, resources={"world_size": 2}, priority=1, owner="bob")
+    let_it_wait(redis_url, keys, urgent)
+    small = submit(ledger)
+
+    assert claim(ledger, worker="w1", runner="w1b") is None
+    assert claim(ledger, worker="w2", runner="w2b") is None
+
+    assert reason(ledger, urgent).startswith("needs 2 devices; w1 keeps")
+    assert reason(ledger, first).startswith("needs 2 devices; w2 keeps")
+    assert reason(ledger, small) == "1 job of higher priority"
 
 
 def test_one_machine_keeps_free_for_one_job_and_another_for_the_next(

@@ -183,7 +183,7 @@ def test_what_is_being_cancelled_can_be_neither_paused_nor_resumed(ledger: Ledge
     ledger.run(transitions.ask(lease.job_id, Event.CANCEL))
 
     for event in (Event.PAUSE, Event.RESUME):
-        with pytest.raises(EventRefused, match=f"is running and being cancelled; {event} is possible"):
+        with pytest.raises(EventRefused, match=f"is being cancelled; {event} is not possible"):
             ledger.run(transitions.ask(lease.job_id, event))
     assert settle(ledger, lease, "lost") == Status.CANCELLED
 

@@ -1,5 +1,6 @@
 """Keepers' hands in a test, against a real ledger."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any, cast
 import redis
 
 from ledger import Ledger
+from tests.ledger.playing import STORE
 from tests.waiting import until
 from worker.chores import Chores
 from worker.settings import KeeperSettings
@@ -18,6 +20,10 @@ from worker.settings import KeeperSettings
 def doing(ledger: Ledger, redis_url: str, root: Path, **settings: Any) -> Iterator[Chores]:
     """A keeper's chores, turned by hand."""
     named = KeeperSettings(redis_url=redis_url, redis_prefix=ledger.keys.prefix, artifact_dir=root, **settings)
+    mark = root / "store.json"
+    if not mark.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps({"id": STORE}))
     with Ledger(redis_url, ledger.keys) as own:  # each keeper has its own connections
         chores = Chores(own, named)
         try:

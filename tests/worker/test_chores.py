@@ -183,7 +183,7 @@ def test_a_store_that_cannot_be_written_puts_the_chore_off(
         until(lambda: left(redis_url, ledger, "archive").get(job_id, 0) >= 2, "it was tried twice")
         assert not is_packed(ledger, job_id)
         assert job(ledger, job_id) == before
-        assert [path.name for path in tmp_path.iterdir()] == ["jobs"]
+        assert {path.name for path in tmp_path.iterdir()} == {"jobs", "store.json"}
         (tmp_path / "jobs").unlink()
         until_done(redis_url, ledger, "archive")
 
@@ -213,3 +213,21 @@ def test_no_more_is_taken_than_hands_are_free(ledger: Ledger, redis_url: str, tm
         keeper.start_due()
 
     assert len(left(redis_url, ledger, "archive")) == 1
+
+
+def test_a_keeper_whose_folder_is_not_the_store_forgets_nothing(ledger: Ledger, redis_url: str, tmp_path: Path) -> None:
+    job_id = finished(ledger)
+    (tmp_path / "store.json").write_text('{"id": "another"}')
+
+    with doing(ledger, redis_url, tmp_path, retention_days=1e-9) as keeper:
+        for kind in ("archive", "retire"):
+
+            def was_tried(kind: str = kind) -> int:
+                keeper.start_due()
+                return left(redis_url, ledger, kind).get(job_id, 0)
+
+            until(was_tried, "it was tried in vain")
+
+    assert job(ledger, job_id).status == Status.FAILED
+    assert not is_packed(ledger, job_id)
+    assert list(tmp_path.iterdir()) == [tmp_path / "store.json"]

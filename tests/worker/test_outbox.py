@@ -1,9 +1,9 @@
 """Records on their way to the ledger."""
 
 from ledger import Ledger
-from lowland.spec.reports import Advanced
+from lowland.spec.reports import Advanced, Noticed
 from tests.ledger.playing import claimed, job, submit
-from tests.worker.engines import ADVANCED
+from tests.worker.engines import ADVANCED, ARTIFACT, CHECKPOINT, EPOCH
 from worker.outbox import Outbox
 from worker.recording import Recorder
 
@@ -43,3 +43,16 @@ def test_of_progress_only_the_latest_waits(ledger: Ledger) -> None:
 
     assert len(recorded) == 1
     assert outbox.is_empty
+
+
+def test_what_waits_is_put_together_but_for_points_notices_and_checkpoints() -> None:
+    recorder = Recorder(1)
+    together = recorder.record(ARTIFACT).followed_by(recorder.record(ADVANCED))
+    assert together is not None
+    with_point = together.followed_by(recorder.record(EPOCH))
+    assert with_point is not None
+    assert with_point.fields.keys() > {"artifact:model.safetensors", "progress", "metrics"}
+    assert with_point.point
+
+    for last in (with_point, recorder.record(CHECKPOINT), recorder.record(Noticed(type="a", detail="b"))):
+        assert last.followed_by(recorder.record(ADVANCED)) is None

@@ -9,7 +9,7 @@ import psutil
 from ledger import Lease, Ledger, reads
 from ledger.store import claim_store
 from lowland.spec.resource import Job
-from tests.ledger.playing import enroll, machine
+from tests.ledger.playing import STORE, enroll, machine
 from tests.waiting import until
 from tests.worker.engines import (
     read,
@@ -22,9 +22,10 @@ from worker.settings import WorkerSettings
 
 def a_runner(settings: WorkerSettings, ledger: Ledger, start: Start) -> Runner:
     """A runner of a worker with one slot that has enrolled."""
-    enroll(ledger)
+    store = STORE
     with suppress(OSError):  # a test may want a store that cannot be used
-        claim_store(settings.artifact_dir)
+        store = claim_store(settings.artifact_dir)
+    enroll(ledger, store=store)
     return Runner(settings, machine(), worker="w1", incarnation="i1", name="r1", start=start)
 
 
