@@ -80,7 +80,7 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Written by `docs/generate.py` from the settings of each process. `lowland serve` sets those that tie its",
-        "processes together and passes the others on.",
+        "processes together and passes the others on; `LOWLAND_GRACE_S` is 5 there, if you do not set it.",
     ]
     shared = set(LedgerSettings.model_fields)
     rows: list[tuple[str, type[BaseModel], set[str]]] = [
