@@ -5,7 +5,7 @@ Pure functions (`transitions.py`, `reads.py`) make calls; `Ledger` and `AsyncLed
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -21,6 +21,14 @@ class Call(Generic[T]):
     """The file in `lua/`."""
     args: tuple[str | int, ...]
     read: Callable[[Answer], T]
-    """Turns the answer into a value, or raises the error that its word stands for."""
+    """Turns the answer into a value, or raises the error that its word stands for, or `Instead`."""
     lists: tuple[str, ...] = ()
     """Names of lists beside the layout (the bells), without the prefix."""
+
+
+class Instead(Exception):  # a turn, not an error
+    """The answer asks for another call, whose result is the result."""
+
+    def __init__(self, call: Call[Any]) -> None:
+        self.call: Final = call
+        super().__init__(call.script)

@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry as BlockingRetry
 
-from ledger.calls import Answer, Call
+from ledger.calls import Answer, Call, Instead
 from ledger.errors import LedgerUnavailable, LedgerUnusable
 from ledger.keys import SCHEMA, Keys, check_schema
 from ledger.scripts import script_names, script_text
@@ -55,7 +55,10 @@ class Ledger:
         """
         with _translated():
             answer = self._scripts[call.script](keys=_key_names(self.keys, call), args=call.args)
-        return call.read(cast("Answer", answer))
+        try:
+            return call.read(cast("Answer", answer))
+        except Instead as instead:
+            return self.run(instead.call)
 
     def wait_for_submit(self, seconds: int) -> None:
         """Block until a job is queued, or for so long (less than the timeout)."""
@@ -111,7 +114,10 @@ class AsyncLedger:
         """Run one call; see `Ledger.run`."""
         with _translated():
             answer = await self._scripts[call.script](keys=_key_names(self.keys, call), args=call.args)
-        return call.read(cast("Answer", answer))
+        try:
+            return call.read(cast("Answer", answer))
+        except Instead as instead:
+            return await self.run(instead.call)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,9 +1,9 @@
 """What people do with jobs: submit, pause, resume, cancel, retry. One function per script in `lua/`."""
 
 import uuid
-from typing import Final, Literal
+from typing import Literal
 
-from ledger.calls import Answer, Call
+from ledger.calls import Answer, Call, Instead
 from ledger.documents import shown_job
 from ledger.errors import CheckpointMissing, EventRefused, JobNotFound
 from ledger.packing import unpack
@@ -52,38 +52,31 @@ def ask(job_id: str, event: Asked) -> Call[Job]:
     return Call("ask", (_request_id(), job_id, event), lambda answer: _job(answer, job_id, event))
 
 
-class Packed(Exception):
-    """The job is packed; repeat the call with what was in it. `part` is what the ledger has."""
-
-    def __init__(self, part: str) -> None:
-        self.part: Final = part
-        super().__init__("the job is packed")
-
-
-def retry(job_id: str, *, from_checkpoint: bool, packed: str = "") -> Call[Job]:
+def retry(job_id: str, *, from_checkpoint: bool) -> Call[Job]:
     """Queue a job again that failed or was cancelled, with as many attempts as it had at first; gives it.
 
     Args:
         job_id: which.
         from_checkpoint: go on from its latest checkpoint; else start over.
-        packed: its packed part, where it has one.
 
     Raises:
         JobNotFound: no job has this id.
         EventRefused: its state does not allow it.
         CheckpointMissing: it has no checkpoint.
-        Packed: it has a packed part, and not the one that was given.
     """
+    return _retry(_request_id(), job_id, from_checkpoint=from_checkpoint)
 
+
+def _retry(request: str, job_id: str, *, from_checkpoint: bool, packed: str = "") -> Call[Job]:
     def read(answer: Answer) -> Job:
-        if answer[0] == "packed":
-            raise Packed(str(answer[1]))
+        if answer[0] == "packed":  # what scripts cannot unpack
+            raise Instead(_retry(request, job_id, from_checkpoint=from_checkpoint, packed=str(answer[1])))
         if answer[0] == "no_checkpoint":
             raise CheckpointMissing(job_id)
         return _job(answer, job_id, Event.RETRY)
 
     fields = [part for pair in unpack(packed).items() for part in pair] if packed else []
-    return Call("retry", (_request_id(), job_id, "checkpoint" if from_checkpoint else "start", packed, *fields), read)
+    return Call("retry", (request, job_id, "checkpoint" if from_checkpoint else "start", packed, *fields), read)
 
 
 def _request_id() -> str:

@@ -157,7 +157,4 @@ async def retry_job(job_id: JobId, wanted: Annotated[Retrying, Query()], ledger:
 
     Nothing changes where it waits or runs already.
     """
-    try:
-        return await ledger.run(transitions.retry(job_id, from_checkpoint=wanted.from_checkpoint))
-    except transitions.Packed as packed:
-        return await ledger.run(transitions.retry(job_id, from_checkpoint=wanted.from_checkpoint, packed=packed.part))
+    return await ledger.run(transitions.retry(job_id, from_checkpoint=wanted.from_checkpoint))

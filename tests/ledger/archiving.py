@@ -58,10 +58,7 @@ def archive(ledger: Ledger, root: Path, job_id: str) -> Record:
 
 def retry(ledger: Ledger, job_id: str, *, from_checkpoint: bool = False) -> None:
     """Retry as the API does."""
-    try:
-        ledger.run(transitions.retry(job_id, from_checkpoint=from_checkpoint))
-    except transitions.Packed as packed:
-        ledger.run(transitions.retry(job_id, from_checkpoint=from_checkpoint, packed=packed.part))
+    ledger.run(transitions.retry(job_id, from_checkpoint=from_checkpoint))
 
 
 def in_store(root: Path, job_id: str) -> Record:

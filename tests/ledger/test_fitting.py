@@ -167,14 +167,18 @@ def let_it_wait(redis_url: str, keys: Keys, job_id: str) -> None:
         client.zincrby(keys.key("queue", str(name)), -hour_ms, job_id)
 
 
+def two_half_busy(ledger: Ledger) -> None:
+    """Two machines of two slots, each with a job on one of them."""
+    for worker in ("w1", "w2"):
+        enroll(ledger, worker, offers=machine("cpu:0", "cpu:1", reserve_after_ms=60_000))
+        submit(ledger)
+        claimed(ledger, worker=worker, runner=worker + "a")
+
+
 def test_a_machine_that_turns_to_another_job_leaves_the_first_to_others(
     ledger: Ledger, redis_url: str, keys: Keys
 ) -> None:
-    two = machine("cpu:0", "cpu:1", reserve_after_ms=60_000)
-    for worker in ("w1", "w2"):
-        enroll(ledger, worker, offers=two)
-        submit(ledger)
-        claimed(ledger, worker=worker, runner=worker + "a")
+    two_half_busy(ledger)
     first = submit(ledger, resources={"world_size": 2})
     let_it_wait(redis_url, keys, first)
     assert claim(ledger, worker="w1", runner="w1b") is None
@@ -193,11 +197,7 @@ def test_a_machine_that_turns_to_another_job_leaves_the_first_to_others(
 def test_one_machine_keeps_free_for_one_job_and_another_for_the_next(
     ledger: Ledger, redis_url: str, keys: Keys
 ) -> None:
-    two = machine("cpu:0", "cpu:1", reserve_after_ms=60_000)
-    for worker in ("w1", "w2"):
-        enroll(ledger, worker, offers=two)
-        submit(ledger)
-        claimed(ledger, worker=worker, runner=worker + "a")
+    two_half_busy(ledger)
     large = submit(ledger, resources={"world_size": 2})
     let_it_wait(redis_url, keys, large)
     small = submit(ledger)

@@ -42,7 +42,7 @@ def test_every_finished_job_comes_back(ledger: Ledger, empty: Ledger, root: Path
 def test_what_the_ledger_has_stays_untouched(ledger: Ledger, root: Path) -> None:
     job_id = finished(ledger)
     archive(ledger, root, job_id)
-    ledger.run(transitions.retry(job_id, from_checkpoint=False, packed=packed_part(ledger, job_id)))
+    ledger.run(transitions.retry(job_id, from_checkpoint=False))
 
     assert rebuild(ledger, root) == Rebuilt(brought_back=0, there=1, damaged=())
 
@@ -125,9 +125,3 @@ def change(root: Path, job_id: str, **fields: str) -> None:
     record = in_store(root, job_id)
     record.fields.update(fields)
     write_record(root, record)
-
-
-def packed_part(ledger: Ledger, job_id: str) -> str:
-    with pytest.raises(transitions.Packed) as packed:
-        ledger.run(transitions.retry(job_id, from_checkpoint=False))
-    return packed.value.part

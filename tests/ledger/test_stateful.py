@@ -187,12 +187,8 @@ class Ledgers(RuleBasedStateMachine):
     def retry(self, job_id: str, from_checkpoint: bool) -> None:
         expected = self.model.retry(job_id, from_checkpoint=from_checkpoint)
         try:
-            try:
-                call = transitions.retry(job_id, from_checkpoint=from_checkpoint)
-                self.ledger.run(call)
-            except transitions.Packed as packed:
-                call = transitions.retry(job_id, from_checkpoint=from_checkpoint, packed=packed.part)
-                self.ledger.run(call)
+            call = transitions.retry(job_id, from_checkpoint=from_checkpoint)
+            self.ledger.run(call)
             self.ledger.run(call)
         except EventRefused:
             assert expected == "refused"
