@@ -21,6 +21,7 @@ from celery.worker import state
 from worker.bells import ANSWER, bell_app, listen
 from worker.devices import machine_of
 from worker.heart import Beat, Heart
+from worker.huge_pages import use_huge_pages
 from worker.runner import Runner
 from worker.settings import WorkerSettings
 
@@ -93,6 +94,7 @@ def load_torch(**_: Any) -> None:
         from worker.engine import preload  # noqa: PLC0415  the keeper and the tests of this module do without torch
 
         preload()
+        use_huge_pages()
 
 
 @signals.worker_ready.connect

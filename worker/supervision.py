@@ -166,7 +166,7 @@ class Supervision:
             if time.monotonic() > deadline:
                 self._engine.kill()
             self._outbox.send()
-            time.sleep(0.005)
+            time.sleep(0.001)
             pid, status, usage = os.wait4(self._engine.pid, os.WNOHANG)
         self._engine.kill()  # whatever it has left behind in its process group
         return Course(
