@@ -16,7 +16,7 @@ from typing import Final
 
 from ledger import JobNotFound, Ledger, LedgerUnavailable, OtherStore, chores, presence, reads
 from ledger.chores import Chore, Kind, Told
-from ledger.packing import read_record, write_record
+from ledger.packing import RECORD_FILE, read_record, write_record
 from ledger.store import job_folder, read_store_id
 from lowland.spec import Status
 from worker.settings import KeeperSettings
@@ -105,11 +105,17 @@ class Chores:
         log.info("job retired: %s", chore.member)
 
     def _clear_after_forgotten(self, job_id: str) -> None:
-        """A record that was written while its job was retired would bring the job back at the next rebuild."""
+        """A record that was written while its job was retired would bring the job back at the next rebuild.
+
+        Only the record goes: a ledger that was lost at this very moment forgets too, and the weights must outlive it.
+        """
         try:
             self._ledger.run(reads.get_job(job_id))
         except JobNotFound:
-            self._delete_files(job_id)
+            folder = job_folder(self._settings.artifact_dir, job_id)
+            (folder / RECORD_FILE).unlink(missing_ok=True)
+            with suppress(OSError):  # it holds more than the record
+                folder.rmdir()
 
     def _delete_files(self, job_id: str) -> None:
         with suppress(FileNotFoundError):
@@ -133,7 +139,7 @@ class Chores:
         if webhook is None:
             return
         if event.name == "finished":  # it may run again by now; the message is of its end
-            then = {"status": Status(event.status), "terminal": True, "finished_at": event.at}
+            then = {"status": Status(event.status), "terminal": True, "finished_at": event.at, "queue": None}
             job = job.model_copy(update=then)
         send(
             webhook.url,

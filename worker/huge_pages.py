@@ -6,6 +6,7 @@ loaded that is more than 100,000 pages of 4 KiB, and some hundred of 2 MiB.
 
 import ctypes
 import sys
+from pathlib import Path
 from typing import Final
 
 #: madvise's advice to put a range into huge pages now (Linux 6.1, `man 2 madvise`).
@@ -17,11 +18,16 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def use_huge_pages() -> None:
-    """Put this process's heap and anonymous memory into huge pages as far as the kernel can and may."""
+    """Put this process's heap and anonymous memory into huge pages as far as the kernel can.
+
+    It is advice for these ranges alone: the machine's own setting for huge pages neither hinders it nor changes.
+    """
     if sys.platform != "linux":
         return
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        lines = [line.split() for line in maps]
+    try:
+        lines = [line.split() for line in Path("/proc/self/maps").read_text(errors="surrogateescape").splitlines()]
+    except OSError:  # where a sandbox does not show it, forks take longer
+        return
     for line in lines:
         where, permissions, name = line[0], line[1], line[5:]
         if permissions == "rw-p" and name in ([], ["[heap]"]):

@@ -44,7 +44,7 @@ def draw(scene: Scene) -> bytes:
         duration=[*[FRAME_MS] * (len(frames) - 1), LAST_MS],
         loop=0,
         disposal=1,
-        optimize=False,
+        optimize=True,  # only what changes from frame to frame is stored
     )
     return file.getvalue()
 
