@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from ledger.store import job_folder
+from lowland.disk import sync_folder
 
 #: Where a job's record lies in its folder.
 RECORD_FILE: Final = "record.json"
@@ -103,17 +104,9 @@ def write_record(root: Path, record: Record) -> None:
             os.fsync(file.fileno())
         temporary.replace(folder / RECORD_FILE)
         for one in (folder, folder.parent):  # the names are on disk only once their folders are
-            _bring_to_disk(one)
+            sync_folder(one)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _bring_to_disk(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_record(root: Path, job_id: str) -> Record | None:

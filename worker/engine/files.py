@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from lowland.disk import sync_folder
+
 Write = Callable[[BinaryIO], object]
 """Writes a file's contents."""
 
@@ -39,7 +41,7 @@ def write_files(folder: Path, files: Mapping[str, Write]) -> list[Written]:
     finally:
         for path in arriving.values():
             path.unlink(missing_ok=True)
-    _sync_folder(folder)
+    sync_folder(folder)
     return written
 
 
@@ -48,12 +50,3 @@ def _brought_to_disk(name: str, path: Path) -> Written:
         os.fsync(file.fileno())
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Written(name=name, size_bytes=file.tell(), sha256=sha256)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name is on disk only once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
