@@ -211,6 +211,8 @@ def test_no_more_is_taken_than_hands_are_free(ledger: Ledger, redis_url: str, tm
 
     with doing(ledger, redis_url, tmp_path) as keeper:
         keeper.start_due()
+        # a hand that has not begun yet when the keeper stops leaves its chore
+        until(lambda: len(left(redis_url, ledger, "archive")) <= 1, "all that was taken is done")
 
     assert len(left(redis_url, ledger, "archive")) == 1
 
