@@ -231,7 +231,7 @@ class JobSpec(SpecModel):
     def _fill_in(cls, given: object) -> object:
         if not isinstance(given, Mapping):
             return given
-        return resolve(upgraded(cast("Mapping[str, object]", given)), cls.model_fields)
+        return resolve(upgraded(cast("Mapping[str, object]", given)), cls)
 
     @property
     def task(self) -> Literal["classification", "regression", "function"]:

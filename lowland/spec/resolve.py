@@ -1,9 +1,8 @@
 """How a job's gaps are filled: its own words first, then the dataset's recipe, then the general defaults."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
-
-from pydantic.fields import FieldInfo
 
 from lowland.spec.base import SpecModel
 from lowland.spec.functions import find_named
@@ -12,14 +11,14 @@ from lowland.spec.schedules import WARMUP_EPOCHS, WARMUP_FRACTION
 from lowland.spec.unions import TaggedUnion, tagged_union
 
 
-def resolve(given: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+def resolve(given: Mapping[str, Any], spec: type[SpecModel]) -> dict[str, Any]:
     """Fill a partial spec in, without checking it.
 
     Args:
         given: a spec as a caller wrote it, strings standing for objects.
-        fields: those of `JobSpec`; the general defaults are read from them.
+        spec: `JobSpec`; the general defaults are read from its fields.
     """
-    unions = {name: union for name, info in fields.items() if (union := tagged_union(info))}
+    fields, unions = spec.model_fields, _unions(spec)
     filled = dict(given)
     for name in unions.keys() & filled.keys():
         filled[name] = unions[name].expand(filled[name])
@@ -35,9 +34,14 @@ def resolve(given: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[s
         filled[name] = _merged(filled.get(name, suited), suited, union.tag if union else None)
     for name, tag in tags.items():
         filled[name] = _merged(filled.get(name, {}), {unions[name].tag: tag}, unions[name].tag)
-    if (shorter := _short_warmup(filled, fields)) is not None:
+    if (shorter := _short_warmup(filled, spec)) is not None:
         filled["schedule"] = {**filled["schedule"], "warmup_epochs": shorter}
     return filled
+
+
+@cache
+def _unions(spec: type[SpecModel]) -> Mapping[str, TaggedUnion]:
+    return {name: union for name, info in spec.model_fields.items() if (union := tagged_union(info))}
 
 
 def _recipe(filled: Mapping[str, object]) -> Recipe:
@@ -74,13 +78,13 @@ def _merged(given: object, default: object, tag: str | None) -> object:
     return {**lower, **upper}
 
 
-def _short_warmup(filled: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> float | None:
+def _short_warmup(filled: Mapping[str, Any], spec: type[SpecModel]) -> float | None:
     """The default warm-up of a run that is too short for the usual one; None where there is nothing to shorten."""
-    schedule, epochs = filled["schedule"], filled.get("epochs", fields["epochs"].default)
+    schedule, epochs = filled["schedule"], filled.get("epochs", spec.model_fields["epochs"].default)
     if not isinstance(schedule, Mapping) or "warmup_epochs" in schedule or not isinstance(epochs, int):
         return None
-    union = tagged_union(fields["schedule"])
-    model = union.members.get(str(cast("Mapping[str, object]", schedule).get(union.tag))) if union else None
+    union = _unions(spec)["schedule"]
+    model = union.members.get(str(cast("Mapping[str, object]", schedule).get(union.tag)))
     info = model.model_fields.get("warmup_epochs") if model else None
     # compared as integers first: a hostile number of epochs may not fit a float
     is_long = epochs >= WARMUP_EPOCHS / WARMUP_FRACTION
