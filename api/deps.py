@@ -1,4 +1,4 @@
-"""What routes ask for by name."""
+"""What routes ask for by name. All `async`: the way to a thread and back costs more than what is done there."""
 
 import re
 from typing import Annotated, Final
@@ -18,15 +18,15 @@ ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ANONYMOUS: Final = "anonymous"
 
 
-def _ledger(request: Request) -> AsyncLedger:
+async def _ledger(request: Request) -> AsyncLedger:
     return request.app.state.ledger
 
 
-def _settings(request: Request) -> ApiSettings:
+async def _settings(request: Request) -> ApiSettings:
     return request.app.state.settings
 
 
-def _caller() -> str:
+async def _caller() -> str:
     return ANONYMOUS
 
 
@@ -35,7 +35,7 @@ SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 CallerDep = Annotated[str, Depends(_caller)]
 
 
-def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> str:
+async def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> str:
     if not ID_PATTERN.fullmatch(job_id):
         raise JobNotFound(job_id)
     return job_id
@@ -63,7 +63,7 @@ async def _startable_spec(spec: Annotated[JobSpec, Depends(_spec)], ledger: Ledg
 SpecBody = Annotated[JobSpec, Depends(_startable_spec)]
 
 
-def refuse_parameters(request: Request) -> None:
+async def refuse_parameters(request: Request) -> None:
     """For routes that take no query parameter."""
     if request.query_params:
         raise ParametersInvalid(
@@ -74,7 +74,7 @@ def refuse_parameters(request: Request) -> None:
         )
 
 
-def refuse_repeated_parameters(request: Request) -> None:
+async def refuse_repeated_parameters(request: Request) -> None:
     """Of a parameter given twice nobody knows which is meant."""
     names = [name for name, _ in request.query_params.multi_items()]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -88,7 +88,7 @@ def refuse_repeated_parameters(request: Request) -> None:
         )
 
 
-def refuse_idempotency_key(request: Request) -> None:
+async def refuse_idempotency_key(request: Request) -> None:
     """Promise nothing that is not kept: a repeated POST makes a second job so far."""
     if key := request.headers.get("idempotency-key"):
         detail = "Idempotency-Key is not supported yet; leave it out, and look at GET /jobs before you send a job again"

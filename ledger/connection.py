@@ -21,6 +21,8 @@ T = TypeVar("T")
 MIN_VERSION: Final = (6, 2)
 #: How long a command may take before the server counts as away. Scripts take well under a millisecond each.
 TIMEOUT_S: Final = 2.0
+#: How text that came as bytes goes through decoding and back unchanged.
+ENCODING_ERRORS: Final = "surrogateescape"
 
 
 class Ledger:
@@ -39,7 +41,7 @@ class Ledger:
         self._client: redis.Redis = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
             url,
             decode_responses=True,
-            encoding_errors="surrogateescape",  # packed parts are bytes
+            encoding_errors=ENCODING_ERRORS,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=BlockingRetry(NoBackoff(), 0),
@@ -54,7 +56,7 @@ class Ledger:
             LedgerError: what the call's own description says.
         """
         with _translated():
-            answer = self._scripts[call.script](keys=_key_names(self.keys, call), args=call.args)
+            answer = self._scripts[call.script](keys=_key_names(self.keys, call), args=_arguments(call))
         try:
             return call.read(cast("Answer", answer))
         except Instead as instead:
@@ -103,7 +105,7 @@ class AsyncLedger:
         self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
             url,
             decode_responses=True,
-            encoding_errors="surrogateescape",  # packed parts are bytes
+            encoding_errors=ENCODING_ERRORS,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=AsyncRetry(NoBackoff(), 1),
@@ -113,7 +115,7 @@ class AsyncLedger:
     async def run(self, call: Call[T]) -> T:
         """Run one call; see `Ledger.run`."""
         with _translated():
-            answer = await self._scripts[call.script](keys=_key_names(self.keys, call), args=call.args)
+            answer = await self._scripts[call.script](keys=_key_names(self.keys, call), args=_arguments(call))
         try:
             return call.read(cast("Answer", answer))
         except Instead as instead:
@@ -126,6 +128,11 @@ class AsyncLedger:
 
 def _key_names(keys: Keys, call: Call[Any]) -> list[str]:
     return [keys.prefix, *(keys.prefix + name for name in call.lists)]
+
+
+def _arguments(call: Call[Any]) -> list[bytes | int]:
+    """Packed parts are bytes; hiredis, where redis-py uses it, does not write them as `encoding_errors` says."""
+    return [arg.encode(errors=ENCODING_ERRORS) if isinstance(arg, str) else arg for arg in call.args]
 
 
 def _check_server(info: dict[str, Any], schema: str) -> None:

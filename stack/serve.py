@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from ledger import Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, reads
+from ledger import Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, presence
 from stack.addresses import check_port, reachable, url_of
 from stack.errors import ChildKeepsDying, PackagesMissing, RedisUnusable, SettingsInvalid, StoppedAtOnce
 from stack.folder import DataFolder, check_artifacts, data_folder
@@ -109,6 +110,7 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
         else:
             check_ledger(ledger, url)
         variables = environment(folder, redis_url=url, workers=options.workers)
+        former = _enrolments(ledger)
         check_artifacts(Path(variables["LOWLAND_ARTIFACT_DIR"]))
         for program in rooms(options.host, port, folder, variables):
             house.add(program)
@@ -117,7 +119,7 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
             house.tend()
             if not ready:
                 _give_up_on_the_dying(house)
-                if ready := _is_ready(options.host, port, ledger):
+                if ready := _is_ready(options.host, port, ledger, former):
                     print(f"Lowland is ready on {url_of(options.host, port)}", flush=True)
             time.sleep(TICK_S)
 
@@ -182,12 +184,17 @@ def _give_up_on_the_dying(house: Supervisor) -> None:
             raise ChildKeepsDying(child.program.name, child.ending, " / ".join(child.last_words) or "nothing")
 
 
-def _is_ready(host: str, port: int, ledger: Ledger) -> bool:
-    """Whether the API says that it is ready, and a worker has reported."""
+def _enrolments(ledger: Ledger) -> set[tuple[str, datetime]]:
+    """Each start of a worker that counts as alive; one that was killed does so for a while."""
+    return {(worker.id, worker.since) for worker in ledger.run(presence.list_workers()) if worker.alive}
+
+
+def _is_ready(host: str, port: int, ledger: Ledger, former: set[tuple[str, datetime]]) -> bool:
+    """Whether the API says that it is ready, and a worker has reported that was not there before."""
     connection = http.client.HTTPConnection(reachable(host), port, timeout=1.0)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200 and ledger.run(reads.overview()).live_workers > 0
+        return connection.getresponse().status == 200 and bool(_enrolments(ledger) - former)
     except (OSError, http.client.HTTPException, LedgerUnavailable):
         return False
     finally:

@@ -84,7 +84,8 @@ def answer(bell: Task) -> None:
     worker.runner.drain_on_sigterm()
     if worker.runner.drain.raised:
         os._exit(0)
-    worker.runner.answer()
+    while worker.runner.answer():
+        pass
 
 
 @signals.worker_init.connect

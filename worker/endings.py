@@ -77,7 +77,7 @@ def _as_asked(asked: Asked, course: Course) -> Ending:
         detail = f"the attempt took longer than timeout_s, {course.timeout_s:g} s; {_known(course)}"
         failure = Failure(type="timeout", title="The attempt took too long", detail=detail)
         return Ending(outcome="failed", detail=detail, failure=failure)
-    return Ending(outcome="stopped", detail="the worker shut down" if asked == "drain" else "")
+    return Ending(outcome="stopped", detail="the worker was drained or shut down" if asked == "drain" else "")
 
 
 def _lost(failure: Failure) -> Ending:

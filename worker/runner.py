@@ -99,24 +99,28 @@ class Runner:
 
         signal.signal(signal.SIGTERM, on_sigterm)
 
-    def answer(self) -> None:
-        """Answer a bell: claim the best job that fits and see it through; do nothing where there is none.
+    def answer(self) -> bool:
+        """Claim the best job that fits and see it through; whether to do so once more, rather than wait for a bell.
 
         A bell that rings twice is two claims; the ledger gives each job once.
         """
         try:
-            if lease := self._claim():
-                self._see_through(lease)
+            if (lease := self._claim()) is None:
+                return False
+            self._see_through(lease)
         except SpecUnreadable as error:
             log.error("%s", error)
             failure = Failure(type="spec-unreadable", title="The job spec cannot be read", detail=str(error))
             self._persist(runs.settle(error.run, "failed", detail=failure.detail, failure=failure))
         except NotEnrolled:
             log.warning("bell not answered: the ledger does not know worker %s", self._worker)
+            return False
         except LedgerUnavailable as error:
             # whatever this runner holds is freed when the worker, or another one under its name, reports next
             log.error("bell given up: the ledger is away and the worker stops: %s", error)
+            return False
         self._rest_after_failed_starts()
+        return not self.drain.raised
 
     def _claim(self) -> Lease | None:
         """Claim once, asking again until the answer is there: the lease may have been given though it got lost."""

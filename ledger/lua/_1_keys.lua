@@ -113,6 +113,7 @@ end
 local function move_by_hand(id, event, now)
   if get(id, 'status') == 'queued' then dequeue(id) end
   local to = move(id, event)
+  redis.call('HDEL', key('job', id), 'error', 'error_ms')
   note(id, to, now)
   if to == 'queued' then enqueue(id, now) elseif to == 'cancelled' then finish(id, now) end
 end

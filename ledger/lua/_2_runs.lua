@@ -49,7 +49,7 @@ end
 
 -- Close a run: the state moves by `event`, the lease goes, the attempt's history gets its end.
 --   outcome  succeeded | failed | cancelled | paused | put_back | lost
---   error    JSON {type, title, detail}, or '' to leave what is there
+--   error    JSON {type, title, detail}, or '' where nothing went wrong
 -- An attempt is spent when an engine was started and has not stopped by request.
 local function end_run(id, event, outcome, detail, error, now)
   local token, worker, owner = get(id, 'token', 'worker', 'owner')
@@ -61,8 +61,8 @@ local function end_run(id, event, outcome, detail, error, now)
     'requested', '')
   local by_request = outcome == 'cancelled' or outcome == 'paused' or outcome == 'put_back'
   if not by_request and get(id, run .. 'engine') then redis.call('HINCRBY', key('job', id), 'spent', 1) end
-  if outcome == 'succeeded' then redis.call('HDEL', key('job', id), 'error', 'error_ms') end
-  if error ~= '' then redis.call('HSET', key('job', id), 'error', error, 'error_ms', integer(now)) end
+  if error == '' then redis.call('HDEL', key('job', id), 'error', 'error_ms')
+  else redis.call('HSET', key('job', id), 'error', error, 'error_ms', integer(now)) end
   note(id, to, now, 'outcome', outcome, 'token', token, 'worker', worker, 'detail', detail)
   if to == 'queued' then enqueue(id, now) elseif to ~= 'paused' then finish(id, now) end
   return to

@@ -35,6 +35,8 @@ class ModelJob:
     spent: int = 0
     allowed: int = MAX_ATTEMPTS
     accuracy: float | None = None
+    error: bool = False
+    """Whether it has one: its latest run went wrong."""
     has_checkpoint: bool = False
     runs: list[ModelRun] = field(default_factory=list[ModelRun])
 
@@ -96,7 +98,7 @@ class ModelLedger:
             job.requested = None if event == Event.RESUME else str(event)
             return True
         if job.status in TRANSITIONS[event]:
-            job.status = TRANSITIONS[event][job.status]
+            job.status, job.error = TRANSITIONS[event][job.status], False
             return True
         return job.status in FULFILLED[event]
 
@@ -111,7 +113,7 @@ class ModelLedger:
             return "no checkpoint"
         if not from_checkpoint:
             job.accuracy, job.has_checkpoint = None, False
-        job.status, job.allowed = Status.QUEUED, job.spent + MAX_ATTEMPTS
+        job.status, job.allowed, job.error = Status.QUEUED, job.spent + MAX_ATTEMPTS, False
         return "done"
 
     def settle(self, job_id: str, ending: str) -> None:
@@ -122,7 +124,7 @@ class ModelLedger:
     def end(self, job_id: str, ending: str) -> None:
         """However it came, the current run has ended."""
         job, run = self.jobs[job_id], self.jobs[job_id].current
-        wish, job.requested = job.requested, None
+        wish, job.requested, job.error = job.requested, None, False
         if ending in {"stopped", "lost"} and wish is not None:
             job.status = Status.CANCELLED if wish == "cancel" else Status.PAUSED
             run.outcome = str(job.status)
@@ -131,6 +133,7 @@ class ModelLedger:
         else:
             run.outcome = ending
             job.spent += run.begun
+            job.error = ending != "succeeded"
             if ending == "lost":
                 job.status = Status.QUEUED if job.spent < job.allowed else Status.FAILED
             else:

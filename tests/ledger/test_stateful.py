@@ -232,6 +232,7 @@ class Ledgers(RuleBasedStateMachine):
             model = self.model.jobs[real.id]
             assert (real.status, real.requested, real.accuracy) == (model.status, model.requested, model.accuracy)
             assert self.server.hget(self.keys.key("job", real.id), "spent") == str(model.spent)
+            assert (real.error is not None) == model.error
             assert [one.outcome for one in real.attempts] == [one.outcome for one in model.runs]
             assert (real.queue is not None) == (model.status == Status.QUEUED)
             assert (real.finished_at is not None) == model.status.terminal

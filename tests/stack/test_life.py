@@ -3,11 +3,12 @@
 import re
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.stack.house import House, alive, house
+from tests.stack.house import House, alive, get_json, house
 from tests.waiting import until
 
 #: A house that was told to stop is gone within this time.
@@ -120,5 +121,8 @@ def test_nothing_survives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
         running.process.kill()
 
         until(lambda: alive(tree) == [], "every process is gone")
-    with house(tmp_path / "data", ready=False) as again:
-        again.child("worker")  # the folder is not locked any more
+    killed_at = datetime.now(UTC)
+    with house(tmp_path / "data") as again:
+        workers = get_json(f"{again.url}/workers")
+    assert workers is not None  # it is ready once its own worker is there: the killed one still counts as alive
+    assert datetime.fromisoformat(workers["workers"][0]["since"]) > killed_at
