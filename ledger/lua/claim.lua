@@ -44,10 +44,12 @@ local function is_better(one, other)
   return one.created_ms < other.created_ms
 end
 
+local machines
 local function has_waited(one)
   if now - one.created_ms < said.reserve_after_ms then return false end
   if now - get(one.id, 'queued_ms') < said.reserve_after_ms then return false end
-  for _, other in ipairs(live_machines()) do
+  machines = machines or live_machines()
+  for _, other in ipairs(machines) do
     if other.reserves == one.id and other.name ~= worker and could_run(other, one.needs) then return false end
   end
   return true

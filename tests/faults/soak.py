@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.faults import test_engines as engines
 from tests.faults import test_killings as killings
 from tests.faults import test_redis_deaths as redis_deaths
 from tests.faults import test_store as store
@@ -108,6 +109,18 @@ FAULTS: Final = [
         "two stores",
         "a second worker with an artifact folder of its own",
         store.test_a_worker_with_a_store_of_its_own_is_refused_and_the_other_goes_on,
+    ),
+    Fault(
+        "an engine hangs, talks rubbish, floods",
+        "SIGSTOP; a line in its report pipe that is none; reports for 30 s as fast as they are read",
+        engines.test_an_engine_that_hangs_talks_rubbish_or_floods_is_ended_with_the_reason_and_the_next_job_runs,
+        {"flood_s": 30.0},
+    ),
+    Fault(
+        "the ledger is lost",
+        "every file of Redis deleted, with 200 jobs finished; `lowland rebuild`",
+        store.test_a_ledger_that_is_lost_is_brought_back_from_the_store,
+        {"jobs": 200},
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from lowland.spec import Status
 from lowland.spec.reports import Broken, read_report
 from tests.faults.fleet import SMALL, TINY, Fleet, outcomes
-from tests.stack.house import ROOT
+from tests.stack.house import LOWLAND, ROOT
 
 
 def test_a_job_on_a_full_store_fails_after_its_attempts_and_leaves_no_half_file(fleet: Fleet) -> None:
@@ -72,6 +73,31 @@ def test_a_job_on_a_store_that_cannot_be_written_waits_with_the_reason_and_is_tr
         assert fleet.record(job_id).fields["status"] == Status.SUCCEEDED
         fleet.close()
     fleet.found = f"waited: {waiting.error.detail}; no attempt spent; succeeded once it could be written"
+
+
+@pytest.mark.parametrize("jobs", [10])
+def test_a_ledger_that_is_lost_is_brought_back_from_the_store(fleet: Fleet, jobs: int) -> None:
+    server, keeper, worker = fleet.start_redis(), fleet.start_keeper(), fleet.start_worker()
+    ids = [fleet.submit(TINY) for _ in range(jobs)]
+    before = [fleet.finished(job_id) for job_id in ids]
+    for job_id in ids:
+        fleet.record(job_id)
+    for part in (worker, keeper):
+        part.stop()
+    server.kill()
+    shutil.rmtree(fleet.folder / "appendonlydir")
+    fleet.start_redis()
+    assert fleet.redis.dbsize() == 0
+
+    command = [LOWLAND, "rebuild", "--redis-url", fleet.redis_url, "--artifact-dir", str(fleet.artifacts)]
+    rebuilt = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+
+    assert (rebuilt.returncode, rebuilt.stderr) == (0, "")
+    assert [fleet.job(job_id) for job_id in ids] == before
+    fleet.start_keeper()
+    fleet.start_worker()
+    assert fleet.finished(fleet.submit(TINY)).status == Status.SUCCEEDED
+    fleet.found = f"{rebuilt.stdout.strip()}; each as it was, and the next job succeeded"
 
 
 def test_a_worker_with_a_store_of_its_own_is_refused_and_the_other_goes_on(fleet: Fleet) -> None:

@@ -59,7 +59,9 @@ def test_each_ending_has_its_outcome(seen: Course, outcome: str) -> None:
 
 
 def test_what_was_asked_in_vain_counts_as_stopped_without_an_error() -> None:
-    assert ending(course(SIGKILLED, asked="drain")) == Ending(outcome="stopped", detail="the worker was drained or shut down")
+    assert ending(course(SIGKILLED, asked="drain")) == Ending(
+        outcome="stopped", detail="the worker was drained or shut down"
+    )
 
 
 def test_a_death_is_told_with_what_is_known() -> None:
