@@ -46,7 +46,6 @@ TRAININGS: Final = 20
 #: The bare worker.
 TASKS: Final = """
 import os
-import psutil
 import redis
 from celery import Celery
 app = Celery(broker=os.environ["BROKER"])

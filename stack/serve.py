@@ -41,6 +41,10 @@ TICK_S: Final = 0.1
 _PACKAGES: Final = ("celery", "fastapi", "sklearn", "torch", "torchvision", "uvicorn")
 
 
+#: A worker's name, and since when.
+_Enrolment = tuple[str, datetime]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What `lowland serve` was asked for."""
@@ -110,7 +114,7 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
         else:
             check_ledger(ledger, url)
         variables = environment(folder, redis_url=url, workers=options.workers)
-        former = _enrolments(ledger)
+        former = _former(ledger, url)
         check_artifacts(Path(variables["LOWLAND_ARTIFACT_DIR"]))
         for program in rooms(options.host, port, folder, variables):
             house.add(program)
@@ -184,17 +188,23 @@ def _give_up_on_the_dying(house: Supervisor) -> None:
             raise ChildKeepsDying(child.program.name, child.ending, " / ".join(child.last_words) or "nothing")
 
 
-def _enrolments(ledger: Ledger) -> set[tuple[str, datetime]]:
-    """Each start of a worker that counts as alive; one that was killed does so for a while."""
-    return {(worker.id, worker.since) for worker in ledger.run(presence.list_workers()) if worker.alive}
+def _former(ledger: Ledger, url: str) -> set[_Enrolment]:
+    """Starts of workers that the ledger knows of; one that was killed still counts as alive for a while."""
+    try:
+        return {(worker.id, worker.since) for worker in ledger.run(presence.list_workers())}
+    except LedgerUnavailable as error:
+        raise RedisUnusable(_place(url), str(error)) from error
 
 
-def _is_ready(host: str, port: int, ledger: Ledger, former: set[tuple[str, datetime]]) -> bool:
-    """Whether the API says that it is ready, and a worker has reported that was not there before."""
+def _is_ready(host: str, port: int, ledger: Ledger, former: set[_Enrolment]) -> bool:
+    """Whether the API says that it is ready, and a worker has reported that was not there before: our own, unless one
+    starts elsewhere at the same time."""
     connection = http.client.HTTPConnection(reachable(host), port, timeout=1.0)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200 and bool(_enrolments(ledger) - former)
+        return connection.getresponse().status == 200 and any(
+            worker.alive and (worker.id, worker.since) not in former for worker in ledger.run(presence.list_workers())
+        )
     except (OSError, http.client.HTTPException, LedgerUnavailable):
         return False
     finally:

@@ -84,8 +84,7 @@ def answer(bell: Task) -> None:
     worker.runner.drain_on_sigterm()
     if worker.runner.drain.raised:
         os._exit(0)
-    while worker.runner.answer():
-        pass
+    worker.runner.answer()
 
 
 @signals.worker_init.connect

@@ -1,4 +1,4 @@
-"""The runner answers a bell: claim a job, start its engine, see it through, settle.
+"""The runner answers a bell: claim a job, start its engine, see it through, settle, until no job is left for it.
 
 It is the pool child of a Celery worker, single-threaded, and does not know torch. A SIGTERM to it means: drain.
 """
@@ -99,11 +99,16 @@ class Runner:
 
         signal.signal(signal.SIGTERM, on_sigterm)
 
-    def answer(self) -> bool:
-        """Claim the best job that fits and see it through; whether to do so once more, rather than wait for a bell.
+    def answer(self) -> None:
+        """Answer a bell: run the jobs that fit, the best first, until there is none, or the worker is to stop.
 
-        A bell that rings twice is two claims; the ledger gives each job once.
+        Whoever rings, and however often: the ledger gives each job once.
         """
+        while self.run_one():
+            pass
+
+    def run_one(self) -> bool:
+        """Claim the best job that fits and see it through; whether there may be another one to run."""
         try:
             if (lease := self._claim()) is None:
                 return False

@@ -109,11 +109,13 @@ local function finish(id, now)
   tell_owner(id, 'finished', now)
 end
 
+local function clear_error(id) redis.call('HDEL', key('job', id), 'error', 'error_ms') end
+
 -- Move a job by an event that came from outside of any run.
 local function move_by_hand(id, event, now)
   if get(id, 'status') == 'queued' then dequeue(id) end
   local to = move(id, event)
-  redis.call('HDEL', key('job', id), 'error', 'error_ms')
+  clear_error(id)
   note(id, to, now)
   if to == 'queued' then enqueue(id, now) elseif to == 'cancelled' then finish(id, now) end
 end

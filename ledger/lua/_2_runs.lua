@@ -38,7 +38,7 @@ end
 
 -- What a job's record holds about its results; a fresh start goes without.
 local RESULTS = {'progress', 'objective', 'accuracy', 'best_accuracy', 'test_accuracy', 'metrics', 'stop_reason',
-  'checkpoints', 'error', 'error_ms', 'settled'}
+  'checkpoints', 'settled'}
 
 local function forget_results(id)
   redis.call('HDEL', key('job', id), unpack(RESULTS))
@@ -61,7 +61,7 @@ local function end_run(id, event, outcome, detail, error, now)
     'requested', '')
   local by_request = outcome == 'cancelled' or outcome == 'paused' or outcome == 'put_back'
   if not by_request and get(id, run .. 'engine') then redis.call('HINCRBY', key('job', id), 'spent', 1) end
-  if error == '' then redis.call('HDEL', key('job', id), 'error', 'error_ms')
+  if error == '' then clear_error(id)
   else redis.call('HSET', key('job', id), 'error', error, 'error_ms', integer(now)) end
   note(id, to, now, 'outcome', outcome, 'token', token, 'worker', worker, 'detail', detail)
   if to == 'queued' then enqueue(id, now) elseif to ~= 'paused' then finish(id, now) end

@@ -112,7 +112,7 @@ FAULTS: Final = [
     ),
     Fault(
         "an engine hangs, talks rubbish, floods",
-        "SIGSTOP; a line in its report pipe that is none; reports for 30 s as fast as they are read",
+        "SIGSTOP; a line that is no report; reports for 30 s as fast as they are read while Redis stands still",
         engines.test_an_engine_that_hangs_talks_rubbish_or_floods_is_ended_with_the_reason_and_the_next_job_runs,
         {"flood_s": 30.0},
     ),

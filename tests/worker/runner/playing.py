@@ -38,16 +38,16 @@ class Played:
         self.folder = settings.artifact_dir
 
     def answer(self) -> Job:
-        """Answer one bell, then look at the only job."""
-        self.runner.answer()
+        """Run one job, then look at it: the only one."""
+        self.runner.run_one()
         return self.job()
 
     def job(self) -> Job:
         return self.ledger.run(reads.list_jobs(limit=1)).jobs[0]
 
     def answering(self) -> threading.Thread:
-        """Answer one bell beside the test."""
-        thread = threading.Thread(target=self.runner.answer, daemon=True)
+        """Run one job beside the test."""
+        thread = threading.Thread(target=self.runner.run_one, daemon=True)
         thread.start()
         return thread
 

@@ -23,7 +23,7 @@ from tests.worker.runner.playing import Play, alive, engine_pid
 
 
 def test_a_bell_without_a_job_does_nothing(play: Play, ledger: Ledger) -> None:
-    play("exit 1").runner.answer()
+    play("exit 1").runner.run_one()
 
     assert ledger.run(reads.list_jobs(limit=1)).jobs == []
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Ledger, reads
+from ledger import Ledger, Presence, presence, reads
 from lowland.spec import Status
 from lowland.spec.resource import Notice
-from tests.ledger.playing import SPEC_JOB, submit
+from tests.ledger.playing import LOST, SPEC_JOB, submit
 from tests.worker.engines import (
     CHECKPOINT,
     FINISHED,
@@ -27,7 +27,7 @@ def test_an_engine_that_is_a_program_of_its_own_keeps_the_same_contract(
     submit(ledger, dataset={"name": "digits", "limit": 100}, model={"name": "mlp", "width": 8}, epochs=1)
     patient = settings.model_copy(update={"engine_start": "subprocess"})
 
-    a_runner(patient, ledger, STARTS["subprocess"]).answer()
+    a_runner(patient, ledger, STARTS["subprocess"]).run_one()
 
     (job,) = ledger.run(reads.list_jobs(limit=1)).jobs
     assert job.status == Status.SUCCEEDED
@@ -44,7 +44,7 @@ def test_a_machine_that_cannot_start_engines_blames_no_job_and_rests(
     runner = a_runner(broken, ledger, shell_engine("exit 0"))
 
     began_at = time.monotonic()
-    runner.answer()
+    runner.run_one()
 
     assert time.monotonic() - began_at > 1.5
     (job,) = ledger.run(reads.list_jobs(limit=1)).jobs
@@ -132,3 +132,36 @@ def test_a_checkpoint_that_cannot_be_deleted_does_not_end_a_run(play: Play, ledg
     script = "mkdir $OUT/last.pt; printf 12345 > $OUT/later.pt\n" + say(CHECKPOINT, later, FINISHED)
 
     assert play(script).answer().status == Status.SUCCEEDED
+
+
+def test_one_bell_suffices_for_every_job_that_waits(settings: WorkerSettings, ledger: Ledger) -> None:
+    ids = [submit(ledger) for _ in range(3)]
+    runner = a_runner(settings, ledger, shell_engine(say(FINISHED)))
+
+    assert runner.run_one()
+    runner.answer()
+
+    assert not runner.run_one()
+    assert {ledger.run(reads.get_job(job_id)).status for job_id in ids} == {Status.SUCCEEDED}
+
+
+def test_a_runner_that_is_told_to_stop_takes_no_other_job(settings: WorkerSettings, ledger: Ledger) -> None:
+    ids = [submit(ledger) for _ in range(2)]
+    runner = a_runner(settings, ledger, shell_engine(say(FINISHED)))
+    runner.drain.raised = True
+
+    runner.answer()
+
+    jobs = [ledger.run(reads.get_job(job_id)) for job_id in ids]
+    assert [job.status for job in jobs] == [Status.QUEUED, Status.QUEUED]
+    assert [[run.outcome for run in job.attempts] for job in jobs] == [["put_back"], []]
+
+
+def test_a_runner_that_nobody_knows_leaves_the_job_where_it_is(settings: WorkerSettings, ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    runner = a_runner(settings, ledger, shell_engine(say(FINISHED)))
+    ledger.run(presence.leave(Presence(worker="w1", incarnation="i1", runners=()), failure=LOST))
+
+    runner.answer()
+
+    assert ledger.run(reads.get_job(job_id)).status == Status.QUEUED
