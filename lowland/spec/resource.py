@@ -155,8 +155,8 @@ class Job(ResourceModel):
     notices: list[Notice]
     """What happened on the way that its owner should know of."""
     error: JobError | None
-    """Why the job failed, or why its latest run was lost or could not begin; null once a run ended otherwise, or somebody
-    paused, cancelled or retried the job. `attempts` keeps the reason."""
+    """Why the job failed, or why its latest run was lost or could not begin; null once a run ended otherwise, or the
+    job was paused, cancelled or retried. `attempts` keeps the reason."""
     worker: str | None
     """Who runs it, or ran it last."""
     device: str | None
