@@ -88,4 +88,5 @@ def _short_warmup(filled: Mapping[str, Any], spec: type[SpecModel]) -> float | N
     info = model.model_fields.get("warmup_epochs") if model else None
     # compared as integers first: a hostile number of epochs may not fit a float
     is_long = epochs >= WARMUP_EPOCHS / WARMUP_FRACTION
-    return None if info is None or info.default != WARMUP_EPOCHS or is_long else WARMUP_FRACTION * epochs
+    is_wrong = epochs < 1  # which is told of the field itself, not of what follows from it
+    return None if info is None or info.default != WARMUP_EPOCHS or is_long or is_wrong else WARMUP_FRACTION * epochs

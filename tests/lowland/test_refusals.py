@@ -211,6 +211,7 @@ def test_of_very_many_mistakes_the_first_are_told_and_the_rest_counted() -> None
         ({**DIGITS, "sam": {"active": {"from": 0.5, "until": 0.25}}}, "sam.active.from", 0.5),
         ({**DIGITS, "sam": {"active": {"until": 0}}}, "sam.active.until", 0),
         ({**DIGITS, "schedule": {"warmup_epochs": 99}}, "schedule.warmup_epochs", 99),
+        ({**DIGITS, "epochs": -1}, "epochs", -1),
         ({"function": "x"}, "start", None),
     ],
 )
