@@ -39,8 +39,6 @@ DEATHS_AT_START: Final = 3
 TICK_S: Final = 0.1
 #: What the children import of other people's work, as far as it is easily left out.
 _PACKAGES: Final = ("celery", "fastapi", "sklearn", "torch", "torchvision", "uvicorn")
-
-
 #: A worker's name, and since when.
 _Enrolment = tuple[str, datetime]
 
