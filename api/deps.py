@@ -1,19 +1,26 @@
 """What routes ask for by name. All `async`: the way to a thread and back costs more than what is done there."""
 
+import json
 import re
+from hashlib import sha256
 from typing import Annotated, Final
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 
 from api.bodies import read_json
 from api.errors import ParametersInvalid
 from api.settings import ApiSettings
 from ledger import AsyncLedger, JobNotFound, WeightsMissing, reads
+from ledger.transitions import Idempotency
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import JobSpec
+from lowland.spec.show import shown
 
 #: How our ids look; anything else names no job. Nothing else may become part of a key in Redis.
 ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Makes a POST happen once (draft-ietf-httpapi-idempotency-key-header).
+_KEY_HEADER: Final = "Idempotency-Key"
+_KEY_PATTERN: Final = re.compile(r"[\x20-\x7e]{1,255}")
 #: Whose every job is, until there are API keys.
 ANONYMOUS: Final = "anonymous"
 
@@ -44,8 +51,15 @@ async def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> 
 JobId = Annotated[str, Depends(_job_id)]
 
 
-async def _spec(request: Request, settings: SettingsDep) -> JobSpec:
-    return JobSpec.parse(await read_json(request, max_bytes=settings.max_body_bytes))
+async def _body(request: Request, settings: SettingsDep) -> object:
+    return await read_json(request, max_bytes=settings.max_body_bytes)
+
+
+Body = Annotated[object, Depends(_body)]
+
+
+async def _spec(body: Body) -> JobSpec:
+    return JobSpec.parse(body)
 
 
 async def _startable_spec(spec: Annotated[JobSpec, Depends(_spec)], ledger: LedgerDep) -> JobSpec:
@@ -61,6 +75,33 @@ async def _startable_spec(spec: Annotated[JobSpec, Depends(_spec)], ledger: Ledg
 
 
 SpecBody = Annotated[JobSpec, Depends(_startable_spec)]
+
+
+async def _idempotency(
+    request: Request,
+    spec: Annotated[JobSpec, Depends(_spec)],  # digested only once it is known to be one
+    body: Body,
+    key: Annotated[
+        str | None,
+        Header(
+            alias=_KEY_HEADER,
+            description="Sent again under the same key within 24 hours, the same body makes no second job: the answer "
+            "is the first one's job. 1 to 255 printable ASCII characters; a UUID, say.",
+        ),
+    ] = None,
+) -> Idempotency | None:
+    given = request.headers.getlist(_KEY_HEADER)
+    if not given:
+        return None
+    if len(given) > 1 or not _KEY_PATTERN.fullmatch(given[0]):
+        problem = "is given more than once" if len(given) > 1 else f"is {shown(given[0])}"
+        detail = f"{_KEY_HEADER} {problem}; give one, of 1 to 255 printable ASCII characters"
+        raise ParametersInvalid([FieldError(field=_KEY_HEADER, value=given[0], detail=detail)])
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return Idempotency(key=given[0], fingerprint=sha256(canonical.encode()).hexdigest())
+
+
+IdempotencyDep = Annotated[Idempotency | None, Depends(_idempotency)]
 
 
 async def refuse_parameters(request: Request) -> None:
@@ -86,10 +127,3 @@ async def refuse_repeated_parameters(request: Request) -> None:
                 for name in repeated
             ]
         )
-
-
-async def refuse_idempotency_key(request: Request) -> None:
-    """Promise nothing that is not kept: a repeated POST makes a second job so far."""
-    if key := request.headers.get("idempotency-key"):
-        detail = "Idempotency-Key is not supported yet; leave it out, and look at GET /jobs before you send a job again"
-        raise ParametersInvalid([FieldError(field="Idempotency-Key", value=key, detail=detail)])

@@ -17,6 +17,8 @@ from api import errors
 from ledger import (
     CheckpointMissing,
     EventRefused,
+    IdempotencyKeyReused,
+    JobGone,
     JobNotFound,
     LedgerUnavailable,
     LedgerUnusable,
@@ -80,6 +82,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.ArtifactNotFound: Kind(404, "artifact-not-found", "There is no such artifact"),
     errors.ArtifactLost: Kind(404, "artifact-lost", "The artifact's file is missing"),
     errors.RangeUnsatisfiable: Kind(416, "range-unsatisfiable", "The range is not in the file"),
+    IdempotencyKeyReused: Kind(422, "idempotency-key-reused", "The idempotency key belongs to another body"),
+    JobGone: Kind(410, "job-gone", "The job has been deleted"),
     EventRefused: Kind(409, "event-refused", "The job's state does not allow this"),
     CheckpointMissing: Kind(409, "checkpoint-missing", "There is no checkpoint to go on from"),
     WorkerNotFound: Kind(404, "worker-not-found", "There is no such worker"),

@@ -1,17 +1,19 @@
 """What can go wrong with the ledger.
 
 LedgerError
-  ├ JobNotFound         no job has this id
-  ├ WorkerNotFound      no worker has this name
-  ├ CheckpointMissing   the job has no checkpoint to go on from
-  ├ WeightsMissing      the job whose weights another is to start from has none
-  ├ EventRefused        the job's state does not allow what was asked
-  ├ LeaseLost           the fencing token is not the current one: the job belongs to somebody else
-  ├ NotEnrolled         the ledger does not know the worker
-  ├ Displaced           another worker has taken this one's name
-  ├ OtherStore          the worker's artifact store is not the one that belongs to the ledger
-  ├ LedgerUnavailable   Redis did not answer, or could not write; any call may be repeated
-  └ LedgerUnusable      the server at this address cannot hold a ledger, or holds one of another version
+  ├ JobNotFound           no job has this id
+  ├ JobGone               the job that was made under an idempotency key has been deleted
+  ├ IdempotencyKeyReused  the idempotency key has made another job than is asked for now
+  ├ WorkerNotFound        no worker has this name
+  ├ CheckpointMissing     the job has no checkpoint to go on from
+  ├ WeightsMissing        the job whose weights another is to start from has none
+  ├ EventRefused          the job's state does not allow what was asked
+  ├ LeaseLost             the fencing token is not the current one: the job belongs to somebody else
+  ├ NotEnrolled           the ledger does not know the worker
+  ├ Displaced             another worker has taken this one's name
+  ├ OtherStore            the worker's artifact store is not the one that belongs to the ledger
+  ├ LedgerUnavailable     Redis did not answer, or could not write; any call may be repeated
+  └ LedgerUnusable        the server at this address cannot hold a ledger, or holds one of another version
 """
 
 from lowland.errors import LowlandError
@@ -29,6 +31,26 @@ class JobNotFound(LedgerError):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"there is no job {job_id}")
+
+
+class JobGone(LedgerError):
+    """The job that was made under an idempotency key has been deleted."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"this Idempotency-Key has made job {job_id}, which was deleted; use a new key to train again")
+
+
+class IdempotencyKeyReused(LedgerError):
+    """The idempotency key was used for another body."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        self.key = key
+        self.job_id = job_id
+        super().__init__(
+            f"Idempotency-Key is {shown(key)}, under which another body has made job {job_id}; use a new key for each "
+            "job, and the same one only to send the same body again"
+        )
 
 
 class WeightsMissing(LedgerError):

@@ -15,6 +15,7 @@ LAYOUT: Final[Mapping[str, str]] = {
     "packed": "job:%s:packed",  # string  most of it, once it is finished and in the artifact store; see packing.py
     "metrics": "job:%s:metrics",  # stream  one entry per epoch, id = token-sequence
     "events": "job:%s:events",  # stream  what happened to it
+    "idempotency": "idempotency:%s:%s",  # string  owner, key -> "job fingerprint" of the POST that came under it
     # indexes: ids sort by time
     "jobs": "jobs",  # zset    every job, by id
     "jobs_by_status": "jobs:%s",  # zset    jobs in one state, by id

@@ -1,11 +1,12 @@
 """What people do with jobs: submit, pause, resume, cancel, retry. One function per script in `lua/`."""
 
 import uuid
+from dataclasses import dataclass
 from typing import Literal
 
 from ledger.calls import Answer, Call, Instead
 from ledger.documents import shown_job
-from ledger.errors import CheckpointMissing, EventRefused, JobNotFound
+from ledger.errors import CheckpointMissing, EventRefused, IdempotencyKeyReused, JobGone, JobNotFound
 from ledger.packing import unpack
 from lowland.spec import Event, JobSpec, Status
 from lowland.spec.resource import Job
@@ -14,15 +15,35 @@ from lowland.spec.states import Wish
 Asked = Literal[Event.PAUSE, Event.RESUME, Event.CANCEL]
 
 
-def submit(job_id: str, spec: JobSpec, *, owner: str) -> Call[Job]:
-    """Create a job and queue it; gives it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """What makes a request happen once, however often it is sent."""
+
+    key: str
+    """The caller's name for the request; known for 24 hours."""
+    fingerprint: str
+    """A digest of what is asked for: under one key it stays the same."""
+
+
+def submit(job_id: str, spec: JobSpec, *, owner: str, idempotency: Idempotency | None = None) -> Call[Job]:
+    """Create a job and queue it; gives it, or the one that was made under this idempotency key before.
+
+    Args:
+        job_id: of the new job.
+        spec: what to train.
+        owner: whose it is.
+        idempotency: what to know a repeated request by; None for one that nobody repeats.
+
+    Raises:
+        IdempotencyKeyReused: the key was used for something else.
+        JobGone: the job that was made under the key has been deleted.
+    """
     webhook, secret = spec.webhook, None
     if webhook is not None:  # whoever reads the spec later, in the engine's folder too, is not to read the secret
         secret = webhook.secret
         spec = spec.model_copy(update={"webhook": webhook.model_copy(update={"secret": None})})
     fields: dict[str, str | int] = {
         "spec": spec.model_dump_json(),
-        "owner": owner,
         "priority": spec.priority,
         "max_attempts": spec.max_attempts,
         "attempts_allowed": spec.max_attempts,
@@ -31,8 +52,17 @@ def submit(job_id: str, spec: JobSpec, *, owner: str) -> Call[Job]:
         fields["webhook_events"] = ",".join(webhook.events)
     if secret is not None:
         fields["webhook_secret"] = secret
+    key, fingerprint = (idempotency.key, idempotency.fingerprint) if idempotency else ("", "")
+
+    def read(answer: Answer) -> Job:
+        if answer[0] == "key_reused":
+            raise IdempotencyKeyReused(key, str(answer[1]))
+        if answer[0] == "job_gone":
+            raise JobGone(str(answer[1]))
+        return shown_job(answer[1])
+
     args = [part for pair in fields.items() for part in pair]
-    return Call("submit", (job_id, _queue_name(spec, owner), *args), lambda answer: shown_job(answer[1]))
+    return Call("submit", (job_id, owner, _queue_name(spec, owner), key, fingerprint, *args), read)
 
 
 def _queue_name(spec: JobSpec, owner: str) -> str:

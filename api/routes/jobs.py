@@ -10,10 +10,10 @@ from pydantic import Field, field_validator
 from api.deps import (
     ID_PATTERN,
     CallerDep,
+    IdempotencyDep,
     JobId,
     LedgerDep,
     SpecBody,
-    refuse_idempotency_key,
     refuse_parameters,
     refuse_repeated_parameters,
 )
@@ -21,7 +21,16 @@ from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, Para
 from api.openapi import json_body
 from api.parameters import Parameters
 from api.problems import header, problems
-from ledger import CheckpointMissing, EventRefused, JobNotFound, LedgerUnavailable, reads, transitions
+from ledger import (
+    CheckpointMissing,
+    EventRefused,
+    IdempotencyKeyReused,
+    JobGone,
+    JobNotFound,
+    LedgerUnavailable,
+    reads,
+    transitions,
+)
 from lowland.errors import SpecInvalid
 from lowland.spec import Event, JobSpec, Status
 from lowland.spec.resource import Job, JobPage
@@ -34,6 +43,9 @@ _EXAMPLES: Final = {
     "usual": {"dataset": "kmnist", "model": "resnet9", "sam": {"variant": "sam", "rho": 0.1}, "epochs": 5},
     "function": {"function": "rosenbrock", "start": [-1.2, 1.0], "steps": 500},
 }
+
+
+REPLAYED_HEADER: Final = "Idempotent-Replayed"
 
 
 class Listing(Parameters):
@@ -69,19 +81,39 @@ class Retrying(Parameters):
 @router.post(
     "/jobs",
     status_code=201,
-    dependencies=[_NO_PARAMETERS, Depends(refuse_idempotency_key)],
+    dependencies=[_NO_PARAMETERS],
     openapi_extra=json_body(JobSpec, _EXAMPLES),
     responses={
-        201: {"headers": {"Location": header("string", "Where the job is found.")}},
+        201: {
+            "headers": {
+                "Location": header("string", "Where the job is found."),
+                REPLAYED_HEADER: header("boolean", "`true` where an earlier POST under this key has made the job."),
+            }
+        },
         **problems(
-            BodyMalformed, BodyTooLarge, ContentTypeUnsupported, SpecInvalid, ParametersInvalid, LedgerUnavailable
+            BodyMalformed,
+            BodyTooLarge,
+            ContentTypeUnsupported,
+            SpecInvalid,
+            ParametersInvalid,
+            IdempotencyKeyReused,
+            JobGone,
+            LedgerUnavailable,
         ),
     },
 )
-async def submit_job(spec: SpecBody, ledger: LedgerDep, caller: CallerDep, response: Response) -> Job:
-    """Queue a training job. Answers the job with every default filled in."""
-    job = await ledger.run(transitions.submit(str(uuid_utils.uuid7()), spec, owner=caller))
+async def submit_job(
+    spec: SpecBody, idempotency: IdempotencyDep, ledger: LedgerDep, caller: CallerDep, response: Response
+) -> Job:
+    """Queue a training job. Answers the job with every default filled in.
+
+    To be sure of one job where an answer may get lost, give an Idempotency-Key and send the same again.
+    """
+    job_id = str(uuid_utils.uuid7())
+    job = await ledger.run(transitions.submit(job_id, spec, owner=caller, idempotency=idempotency))
     response.headers["Location"] = job.links.self
+    if job.id != job_id:
+        response.headers[REPLAYED_HEADER] = "true"
     return job
 
 

@@ -1,6 +1,7 @@
 """The blocking client."""
 
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,8 +36,8 @@ class Client:
     Args:
         base_url: where the server is.
         timeout_s: how long it may be silent, for connecting, sending and receiving each.
-        retry_s: for how long to go on asking when the server cannot be reached. A submit is sent once only: if its
-            answer is lost, nobody knows whether the job was queued.
+        retry_s: for how long to go on asking when the server cannot be reached. Only `retry` is sent once: if its
+            answer is lost, nobody knows whether the job was queued again.
     """
 
     def __init__(
@@ -51,13 +52,19 @@ class Client:
             base_url=self.base_url, timeout=timeout_s, trust_env=not _is_this_machine(self.base_url)
         )
 
-    def submit(self, spec: Mapping[str, object] | JobSpec) -> Job:
-        """Queue a job; gives it with every default filled in.
+    def submit(self, spec: Mapping[str, object] | JobSpec, *, idempotency_key: str | None = None) -> Job:
+        """Queue a job, once however often the request has to be sent; gives it with every default filled in.
+
+        Args:
+            spec: what to train.
+            idempotency_key: the same spec under the same key gives the same job for 24 hours, from another process too;
+                None takes a new one.
 
         Raises:
             SpecInvalid: the server refuses the spec; `errors` says where.
+            RequestFailed: `idempotency-key-reused`, the key was used for another spec; `job-gone`, its job was deleted.
         """
-        return self._run(calls.submit(spec))
+        return self._run(calls.submit(spec, uuid.uuid4().hex if idempotency_key is None else idempotency_key))
 
     def get(self, job_id: str) -> Job:
         """Read a job as it stands.
@@ -207,7 +214,7 @@ class Client:
         return self._repeat(lambda: self._once(call)) if call.repeatable else self._once(call)
 
     def _once(self, call: Call[T]) -> T:
-        headers = {} if call.body is None else {"Content-Type": "application/json"}
+        headers = dict(call.headers) if call.body is None else {"Content-Type": "application/json", **call.headers}
         with self._translated():
             response = self._http.request(
                 call.method, call.path, params=call.parameters, content=call.body, headers=headers

@@ -25,14 +25,16 @@ class Call(Generic[T]):
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes | None = None
     """JSON."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Beside the body's type."""
     repeatable: bool
     """Whether sending it twice does no more than sending it once."""
     read: Callable[[bytes], T]
     """Turns a successful answer's body into a value. Raises ValueError where it is none of ours."""
 
 
-def submit(spec: Mapping[str, object] | JobSpec) -> Call[Job]:
-    """Queue a job.
+def submit(spec: Mapping[str, object] | JobSpec, idempotency_key: str) -> Call[Job]:
+    """Queue a job, once under this key.
 
     Raises:
         SpecInvalid: the spec holds something that JSON cannot say.
@@ -43,7 +45,8 @@ def submit(spec: Mapping[str, object] | JobSpec) -> Call[Job]:
     except (TypeError, ValueError) as error:
         detail = f"the spec cannot be written as JSON: {error}"
         raise SpecInvalid([FieldError(field="", value=None, detail=detail)]) from error
-    return Call(method="POST", path="/jobs", body=body, repeatable=False, read=_read_job)
+    headers = {"Idempotency-Key": idempotency_key}
+    return Call(method="POST", path="/jobs", body=body, headers=headers, repeatable=True, read=_read_job)
 
 
 def get(job_id: str) -> Call[Job]:
