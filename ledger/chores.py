@@ -7,7 +7,7 @@ from typing import Literal, Self, cast
 from ledger.calls import Answer, Call
 from ledger.documents import pairs, shown_fields, time_of
 from ledger.errors import JobNotFound
-from ledger.packing import Entry, Record, pack
+from ledger.packing import Entry, Record, pack, pack_recent
 
 Kind = Literal["archive", "webhook", "retire"]
 
@@ -92,7 +92,7 @@ def read_record(job_id: str) -> Call[Record]:
 def pack_job(record: Record) -> Call[bool]:
     """Pack a finished job whose record is in the store; False where it has another one by now."""
     part, names = pack(record.fields)
-    args = (record.fields["id"], record.fields["finished_ms"], part, *names)
+    args = (record.fields["id"], record.fields["finished_ms"], part, pack_recent(record), *names)
     return Call("pack", args, lambda answer: answer[0] == "ok")
 
 

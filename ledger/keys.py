@@ -13,6 +13,7 @@ LAYOUT: Final[Mapping[str, str]] = {
     # the truth about one job
     "job": "job:%s",  # hash    everything GET /jobs/{id} shows; see documents.py
     "packed": "job:%s:packed",  # string  most of it, once it is finished and in the artifact store; see packing.py
+    "recent": "job:%s:recent",  # string  its latest events and points, for an hour after it was packed; see packing.py
     "metrics": "job:%s:metrics",  # stream  one entry per epoch, id = token-sequence
     "events": "job:%s:events",  # stream  what happened to it
     "idempotency": "idempotency:%s:%s",  # string  owner, key -> "job fingerprint" of the POST that came under it

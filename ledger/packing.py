@@ -2,8 +2,9 @@
 
     ROOT/jobs/{job id}/record.json     the job's hash, its events, its series
 
-A job is packed once its record is in the store. What is packed is JSON, compressed (zlib); the bytes travel as text
-with surrogate escapes, as the connection decodes all it reads.
+A job is packed once its record is in the store. Its latest events and points stay at hand for an hour, packed too:
+whoever followed the job and was cut off reads on from there, and nobody opens the record for that. What is packed is
+JSON, compressed (zlib); the bytes travel as text with surrogate escapes, as the connection decodes all it reads.
 """
 
 import json
@@ -43,6 +44,11 @@ _KEPT: Final = frozenset(
     ]
 )
 
+#: How large the latest events and points may be together, compressed: with them a finished job takes up to 4 KB.
+_RECENT_BYTES: Final = 1_200
+#: How many of each are tried at first; more than fit of the smallest there are.
+_RECENT_MOST: Final = 32
+
 Fields = Mapping[str, str]
 Entry = tuple[str, dict[str, str]]
 
@@ -73,16 +79,51 @@ def _before(later: list[Entry], earlier: list[Entry]) -> list[Entry]:
     return [entry for entry in earlier if entry[0] not in have]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """The latest of a finished job's events and points, as many as are kept at hand."""
+
+    events: list[Entry]
+    points: list[Entry]
+
+
 def pack(fields: Fields) -> tuple[str, list[str]]:
     """The packed part of a job's hash, and the names of the fields that are in it."""
     part = {name: value for name, value in fields.items() if name not in _KEPT}
-    text = json.dumps(part, separators=(",", ":"))
-    return zlib.compress(text.encode(), 9).decode("utf-8", "surrogateescape"), list(part)
+    return _as_text(_compressed(part)), list(part)
 
 
 def unpack(part: str) -> dict[str, str]:
     """The other way round."""
-    return json.loads(zlib.decompress(part.encode("utf-8", "surrogateescape")))
+    return json.loads(_decompressed(part))
+
+
+def pack_recent(record: Record) -> str:
+    """The latest events and points, as many of both as are small enough together."""
+    count = _RECENT_MOST
+    while len(packed := _compressed([record.events[-count:], record.points[-count:]])) > _RECENT_BYTES and count > 1:
+        count = count * 3 // 4
+    return _as_text(packed) if len(packed) <= _RECENT_BYTES else ""
+
+
+def unpack_recent(part: str) -> Recent:
+    """The other way round; nothing where nothing was small enough."""
+    if not part:
+        return Recent(events=[], points=[])
+    events, points = cast("list[object]", json.loads(_decompressed(part)))
+    return Recent(events=_entries(events), points=_entries(points))
+
+
+def _compressed(value: object) -> bytes:
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 9)
+
+
+def _as_text(packed: bytes) -> str:
+    return packed.decode("utf-8", "surrogateescape")
+
+
+def _decompressed(part: str) -> bytes:
+    return zlib.decompress(part.encode("utf-8", "surrogateescape"))
 
 
 def write_record(root: Path, record: Record) -> None:

@@ -20,7 +20,7 @@ if TRANSITIONS['retry'][status] then
   if packed then
     set_fields(key('job', id), ARGV, 5)
     redis.call('HDEL', key('job', id), 'packed')
-    redis.call('DEL', key('packed', id))
+    redis.call('DEL', key('packed', id), key('recent', id))
   end
   if from == 'start' then forget_results(id) end
   redis.call('HSET', key('job', id), 'attempts_allowed', integer(get(id, 'spent') + get(id, 'max_attempts')))

@@ -1,5 +1,6 @@
 """What becomes of a finished job: packed in the ledger, whole in the store, and the same to whoever looks at it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import Keys, Ledger, chores, reads, transitions
-from ledger.packing import RECORD_FILE, Record, pack, read_record, unpack, write_record
+from ledger.packing import RECORD_FILE, Record, pack, pack_recent, read_record, unpack, unpack_recent, write_record
 from ledger.store import job_folder
 from lowland.spec import Status
 from tests.ledger.archiving import archive, finished, in_store, retry, run_once, statuses
@@ -57,6 +58,67 @@ def test_a_packed_job_leaves_little_in_redis(ledger: Ledger, redis_url: str, key
         assert client.exists(keys.key("events", job_id), keys.key("metrics", job_id)) == 0
         assert client.object("encoding", keys.key("job", job_id)) == "listpack"
         assert "spec" not in client.hkeys(keys.key("job", job_id))
+
+
+def recent_of(url: str, keys: Keys, job_id: str) -> tuple[str, int]:
+    """The latest events and points of a packed job, and for how long they are at hand, in ms."""
+    with redis.Redis.from_url(url, decode_responses=True, encoding_errors="surrogateescape") as client:
+        name = keys.key("recent", job_id)
+        return str(client.get(name) or ""), client.pttl(name)
+
+
+def test_the_latest_events_and_points_stay_at_hand_for_an_hour(
+    ledger: Ledger, redis_url: str, keys: Keys, tmp_path: Path
+) -> None:
+    record = archive(ledger, tmp_path, job_id := finished(ledger))
+
+    part, left_ms = recent_of(redis_url, keys, job_id)
+
+    assert unpack_recent(part).events == record.events
+    assert unpack_recent(part).points == record.points
+    assert 3_590_000 < left_ms <= 3_600_000
+
+
+@pytest.mark.parametrize(
+    "leave", [retry, lambda ledger, job_id: ledger.run(chores.forget(job_id))], ids=["queued again", "forgotten"]
+)
+def test_they_go_when_the_job_is_queued_again_or_forgotten(
+    ledger: Ledger, redis_url: str, keys: Keys, tmp_path: Path, leave: Callable[[Ledger, str], object]
+) -> None:
+    archive(ledger, tmp_path, job_id := finished(ledger))
+
+    leave(ledger, job_id)
+
+    assert recent_of(redis_url, keys, job_id)[0] == ""
+
+
+@given(st.lists(st.text(max_size=400), max_size=200), st.lists(st.text(max_size=400), max_size=20))
+def test_the_latest_are_as_many_as_fit(points: list[str], events: list[str]) -> None:
+    record = Record(
+        fields={},
+        points=[(f"1-{number}", {"point": text}) for number, text in enumerate(points)],
+        events=[(f"{number}-0", {"event": text}) for number, text in enumerate(events)],
+    )
+
+    part = pack_recent(record)
+
+    assert len(part.encode("utf-8", "surrogateescape")) <= 1200
+    recent = unpack_recent(part)
+    assert recent.points == record.points[len(points) - len(recent.points) :]
+    assert recent.events == record.events[len(events) - len(recent.events) :]
+
+
+def test_of_a_long_series_several_points_are_kept_and_of_one_huge_point_none() -> None:
+    digits = "".join(map(str, range(10_000)))
+    long = Record(fields={}, points=[(f"1-{number}", {"point": digits[number * 7 :][:300]}) for number in range(1000)])
+    huge = Record(fields={}, points=[("1-1", {"point": digits})])
+
+    kept = unpack_recent(pack_recent(long)).points
+    none = unpack_recent(pack_recent(huge))
+
+    assert kept == long.points[-len(kept) :]
+    assert len(kept) >= 4
+    assert none.points == none.events == []
 
 
 def test_the_record_holds_all_that_the_ledger_had(ledger: Ledger, tmp_path: Path) -> None:
