@@ -31,12 +31,12 @@ def preload() -> None:
     import worker.engine.program  # noqa: F401, PLC0415  heavy: that is the point
     from worker.engine.artifacts import library_versions  # noqa: PLC0415
     from worker.engine.revision import git_revision  # noqa: PLC0415
-    from worker.engine.settings import EngineSettings  # noqa: PLC0415
+    from worker.engine.settings import settings_here  # noqa: PLC0415
 
-    library_versions()  # these two read many small files
+    library_versions()  # these read many small files
     git_revision()
     with suppress(ValueError):  # a wrong setting is told by the run that needs it
-        EngineSettings()  # what it makes when it is read first is there for every run
+        settings_here()
     gc.freeze()  # a collection in a fork would touch, and so copy, every page of what is loaded
 
 

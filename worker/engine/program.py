@@ -25,7 +25,7 @@ from worker.engine.launch import joined, together
 from worker.engine.ranks import ALONE, Ranks
 from worker.engine.reporting import SILENT, Reporter
 from worker.engine.session import Session
-from worker.engine.settings import EngineSettings
+from worker.engine.settings import settings_here
 from worker.engine.stop import StopFlag, Stopped, stop_on_sigterm
 from worker.engine.train import train
 
@@ -97,7 +97,7 @@ def _as_rank(
 
 
 def _in_session(spec: JobSpec, order: Order, reporter: Reporter, stop: StopFlag, ranks: Ranks) -> None:
-    settings = EngineSettings()
+    settings = settings_here()
     device = choose_device(spec.resources.device, rank=ranks.rank)
     session = Session(
         settings=settings,

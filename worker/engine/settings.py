@@ -1,16 +1,21 @@
 """What the engine reads from its environment, and the only place where it does."""
 
+import os
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PREFIX: Final = "LOWLAND_"
 
 
 class EngineSettings(BaseSettings):
     """Settings of the machine, not of the job: `LOWLAND_DATA_DIR` and so on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LOWLAND_",
+        env_prefix=_PREFIX,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -27,3 +32,20 @@ class EngineSettings(BaseSettings):
     """Threads torch computes with on a CPU; the default is torch's own choice, one per core."""
     compile_backend: str = "inductor"
     """What `compile` hands the model to: a backend of torch.compile. "inductor" needs a C++ compiler on a CPU."""
+
+
+def settings_here() -> EngineSettings:
+    """Those of this environment. They are read once: it takes longer than a step of a small model.
+
+    Raises:
+        ValueError: one is wrong.
+    """
+    deciding = (
+        (name, value) for name, value in os.environ.items() if name == "HOME" or name.upper().startswith(_PREFIX)
+    )
+    return _read(frozenset(deciding))
+
+
+@cache
+def _read(environment: frozenset[tuple[str, str]]) -> EngineSettings:
+    return EngineSettings()

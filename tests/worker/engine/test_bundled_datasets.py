@@ -1,13 +1,17 @@
 """Datasets that need no files of ours: those that come with scikit-learn, and the one that is drawn."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sklearn import datasets
 
 from lowland.spec.datasets import BreastCancer, DatasetSpec, Diabetes, Digits, Linear
 from worker.engine.data import DATASETS, Dataset, Samples
+from worker.engine.data.bundled import read_numbers
 from worker.engine.settings import EngineSettings
 
 
@@ -22,6 +26,30 @@ def _images(samples: Samples) -> np.ndarray:
 
 def _all_inputs(dataset: Dataset) -> torch.Tensor:
     return torch.cat([part.inputs(torch.arange(len(part))) for part in (dataset.train, dataset.test)])
+
+
+@pytest.mark.parametrize(
+    ("read", "load"),
+    [
+        pytest.param(lambda: read_numbers("digits.csv.gz", delimiter=","), datasets.load_digits, id="digits"),
+        pytest.param(
+            lambda: np.column_stack([read_numbers("diabetes_data_raw.csv.gz"), read_numbers("diabetes_target.csv.gz")]),
+            partial(datasets.load_diabetes, scaled=False),
+            id="diabetes",
+        ),
+        pytest.param(
+            lambda: read_numbers("breast_cancer.csv", delimiter=",", skip=1),
+            datasets.load_breast_cancer,
+            id="breast-cancer",
+        ),
+    ],
+)
+def test_the_files_are_read_as_scikit_learn_reads_them(
+    read: Callable[[], np.ndarray], load: Callable[..., tuple[np.ndarray, np.ndarray]]
+) -> None:
+    inputs, targets = load(return_X_y=True)
+
+    assert np.array_equal(read(), np.column_stack([inputs, targets]))
 
 
 def test_digits_need_nothing_and_are_spread_over_all_of_uint8(tmp_path: Path) -> None:

@@ -3,14 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
-
-from sklearn import datasets
 
 from worker.engine.reporting import SILENT, PreparingMeter, Reporter
-
-#: Where scikit-learn keeps the datasets that come with it.
-_BUNDLED: Final = Path(datasets.__file__).parent / "data"
 
 
 def checksums(files: Mapping[str, Path], reporter: Reporter = SILENT) -> dict[str, str]:
@@ -21,11 +15,6 @@ def checksums(files: Mapping[str, Path], reporter: Reporter = SILENT) -> dict[st
         sums[name] = _sha256(path)
         meter.count(1)
     return sums
-
-
-def bundled_checksums(*names: str) -> dict[str, str]:
-    """Those of files that come with scikit-learn."""
-    return checksums({name: _BUNDLED / name for name in names})
 
 
 def _sha256(path: Path) -> str:

@@ -14,8 +14,9 @@ from worker.engine.functions.colours import FAINT, INK, MINIMUM, NOWHERE, PAPER,
 from worker.engine.functions.landscape import Curve, Map
 from worker.engine.functions.scene import Scene, evenly
 
-# Its plug-ins are imported here, before an engine is forked, and not when the first file is saved.
+# Its plug-ins and its font are loaded here, before an engine is forked, and not when the first file is saved.
 Image.preinit()
+_FONT: Final = ImageFont.load_default(13)
 
 WIDTH: Final = 480
 HEIGHT: Final = 400
@@ -51,9 +52,8 @@ def draw(scene: Scene) -> bytes:
 
 def _frames(scene: Scene) -> Iterable[Image.Image]:
     axes = Axes(left=16, right=464, top=40, bottom=364, x=scene.x, y=scene.y)
-    font = ImageFont.load_default(13)
     canvas = _background(scene, axes)
-    _write(canvas, cut(scene.title), 16, 12, font=font)
+    _write(canvas, cut(scene.title), 16, 12)
     pen = ImageDraw.Draw(canvas)
     path = [(x, y) for x, y in axes.at(scene.path).tolist()]
     shown = 0
@@ -63,8 +63,8 @@ def _frames(scene: Scene) -> Iterable[Image.Image]:
         frame = canvas.copy()
         _dot(frame, path[0], 4, fill=PAPER, outline=PATH)
         _dot(frame, path[last], 5, fill=PATH, outline=PAPER)
-        _write(frame, f"step {int(scene.steps[last])}", 16, 373, font=font)
-        _write(frame, f"f(x) = {scene.values[last] + 0.0:.5g}", 300, 373, font=font)
+        _write(frame, f"step {int(scene.steps[last])}", 16, 373)
+        _write(frame, f"f(x) = {scene.values[last] + 0.0:.5g}", 300, 373)
         yield frame
 
 
@@ -116,12 +116,10 @@ def _dot(image: Image.Image, at: tuple[float, float], radius: float, *, fill: st
     ImageDraw.Draw(image).ellipse(box, fill=_INDEX[fill], outline=_INDEX[outline], width=2)
 
 
-def _write(
-    image: Image.Image, text: str, x: int, y: int, *, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> None:
+def _write(image: Image.Image, text: str, x: int, y: int) -> None:
     """With smooth edges, on paper."""
-    _, _, right, bottom = font.getbbox(text)
+    _, _, right, bottom = _FONT.getbbox(text)
     letters = Image.new("L", (int(right) + 1, int(bottom) + 1))
-    ImageDraw.Draw(letters).text((0, 0), text, fill=255, font=font)
+    ImageDraw.Draw(letters).text((0, 0), text, fill=255, font=_FONT)
     indices = letters.point(_SMOOTH)
     image.paste(Image.frombytes("P", letters.size, indices.tobytes()), (x, y))
