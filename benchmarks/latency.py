@@ -9,8 +9,10 @@ Run `python benchmarks/latency.py`.
     bare task      from sending a Celery task that writes one key to that key, in a worker of one process
     memory         of the ledger, per finished job, with its indexes, once its series has moved to the artifact store
     with series    the same of jobs of 10 epochs while their recent series are at hand, as they are for an hour
+    two slots      `queued` again, with a second slot
 
-Everything runs on this machine: a Valkey that writes to disk before it answers, `lowland serve` with one slot.
+Everything runs on this machine: a Valkey that writes to disk before it answers, `lowland serve` with one slot unless
+something else is said.
 """
 
 import itertools
@@ -62,7 +64,8 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = stack.enter_context(_valkey(folder))
         server = redis.Redis.from_url(url, decode_responses=True)
-        client = Client(stack.enter_context(_lowland(url, folder)))
+        house = stack.enter_context(ExitStack())
+        client = Client(house.enter_context(_lowland(url, folder, slots=1)))
         tasks = stack.enter_context(_celery(url, folder))
         client.wait(client.submit(JOB).id, timeout_s=60)
         _bare(tasks, server, "warm")
@@ -80,6 +83,10 @@ def main() -> None:
         print(f"memory         {(_settled_memory(server) - before) / ROUNDS:.0f} bytes per finished job")
         _say("next job", _gaps(client), bare)
         print(f"with series    {_memory_with_series(client, server):.0f} bytes per finished job")
+        house.close()
+        client = Client(stack.enter_context(_lowland(url, folder, slots=2)))
+        client.wait(client.submit(JOB).id, timeout_s=60)
+        _say("two slots", [_ms(lambda: _all_of(client)) / ROUNDS for _ in range(3)], bare)
 
 
 def _say(name: str, times: list[float], bare: list[float]) -> None:
@@ -163,8 +170,8 @@ def _valkey(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _lowland(url: str, folder: Path) -> Iterator[str]:
-    command = [str(Path(sys.executable).with_name("lowland")), "serve", "--port", "0", "--workers", "1"]
+def _lowland(url: str, folder: Path, *, slots: int) -> Iterator[str]:
+    command = [str(Path(sys.executable).with_name("lowland")), "serve", "--port", "0", "--workers", str(slots)]
     with (folder / "serve.log").open("w") as log:
         server = subprocess.Popen(
             [*command, "--redis-url", url, "--data-dir", str(folder / "data")],
