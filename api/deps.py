@@ -10,8 +10,7 @@ from fastapi import Depends, Header, Path, Request
 from api.bodies import read_json
 from api.errors import ParametersInvalid
 from api.settings import ApiSettings
-from ledger import AsyncLedger, JobNotFound, WeightsMissing, reads
-from ledger.transitions import Idempotency
+from ledger import AsyncLedger, Idempotency, JobNotFound, WeightsMissing, reads
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import JobSpec
 from lowland.spec.show import shown
@@ -20,7 +19,7 @@ from lowland.spec.show import shown
 ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Makes a POST happen once (draft-ietf-httpapi-idempotency-key-header).
 _KEY_HEADER: Final = "Idempotency-Key"
-_KEY_PATTERN: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_KEY_PATTERN: Final = re.compile(r"[\x20-\x7e]{1,255}")  # spaces at the ends are no part of a header
 #: Whose every job is, until there are API keys.
 ANONYMOUS: Final = "anonymous"
 
@@ -62,31 +61,17 @@ async def _spec(body: Body) -> JobSpec:
     return JobSpec.parse(body)
 
 
-async def _startable_spec(spec: Annotated[JobSpec, Depends(_spec)], ledger: LedgerDep) -> JobSpec:
-    """The spec of a body, whose weights to start from are there if it names any."""
-    origin = spec.model.init_from
-    if origin is not None:
-        try:
-            await ledger.run(reads.get_weights(origin))
-        except WeightsMissing as error:
-            refused = FieldError(field="model.init_from.job", value=origin.job, detail=str(error))
-            raise SpecInvalid([refused]) from error
-    return spec
-
-
-SpecBody = Annotated[JobSpec, Depends(_startable_spec)]
-
-
 async def _idempotency(
     request: Request,
     spec: Annotated[JobSpec, Depends(_spec)],  # digested only once it is known to be one
     body: Body,
-    key: Annotated[
+    key: Annotated[  # for the document; a header that is repeated it does not tell
         str | None,
         Header(
             alias=_KEY_HEADER,
-            description="Sent again under the same key within 24 hours, the same body makes no second job: the answer "
-            "is the first one's job. 1 to 255 printable ASCII characters; a UUID, say.",
+            description="Sent again under the same key within 24 hours, the same JSON, written the same way, makes no "
+            "second job: the answer is the first one's job. Any text, a UUID say, taken as it is, quotes too.",
+            json_schema_extra={"minLength": 1, "maxLength": 255, "pattern": f"^{_KEY_PATTERN.pattern}$"},
         ),
     ] = None,
 ) -> Idempotency | None:
@@ -102,6 +87,25 @@ async def _idempotency(
 
 
 IdempotencyDep = Annotated[Idempotency | None, Depends(_idempotency)]
+
+
+async def _startable_spec(
+    spec: Annotated[JobSpec, Depends(_spec)], idempotency: IdempotencyDep, ledger: LedgerDep, caller: CallerDep
+) -> JobSpec:
+    """The spec of a body, whose weights to start from are there if it names any."""
+    origin = spec.model.init_from
+    if origin is not None:
+        try:
+            await ledger.run(reads.get_weights(origin))
+        except WeightsMissing as error:
+            if idempotency and await ledger.run(reads.is_known(idempotency, owner=caller)):
+                return spec  # they were there when its job was made
+            refused = FieldError(field="model.init_from.job", value=origin.job, detail=str(error))
+            raise SpecInvalid([refused]) from error
+    return spec
+
+
+SpecBody = Annotated[JobSpec, Depends(_startable_spec)]
 
 
 async def refuse_parameters(request: Request) -> None:

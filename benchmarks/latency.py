@@ -7,7 +7,8 @@ Run `python benchmarks/latency.py`.
     one by one     the same, each posted once the one before has been seen to end
     next job       from the end of a job to the start of the next, with 50 queued
     bare task      from sending a Celery task that writes one key to that key, in a worker of one process
-    memory         of the ledger, per finished job, with its indexes, once its series has moved to the artifact store
+    memory         of the ledger, per finished job, with its indexes and its idempotency key, once its series has moved
+                   to the artifact store
     with series    the same of jobs of 10 epochs while their recent series are at hand, as they are for an hour
     two slots      `queued` again, with a second slot
 

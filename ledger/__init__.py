@@ -24,6 +24,7 @@ from ledger.machines import Machine, Slot
 from ledger.presence import Presence
 from ledger.runs import Checkpoint, Failure, Lease, SpecUnreadable
 from ledger.settings import LedgerSettings
+from ledger.transitions import Idempotency
 
 __all__ = [
     "AsyncLedger",
@@ -33,6 +34,7 @@ __all__ = [
     "Displaced",
     "EventRefused",
     "Failure",
+    "Idempotency",
     "IdempotencyKeyReused",
     "JobGone",
     "JobNotFound",

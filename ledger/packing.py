@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -46,7 +46,7 @@ _KEPT: Final = frozenset(
 
 #: How large the latest events and points may be together, compressed: with them a finished job takes up to 4 KB.
 _RECENT_BYTES: Final = 1_200
-#: How many of each are tried at first; more than fit of the smallest there are.
+#: More than these are not tried.
 _RECENT_MOST: Final = 32
 
 Fields = Mapping[str, str]
@@ -99,17 +99,21 @@ def unpack(part: str) -> dict[str, str]:
 
 
 def pack_recent(record: Record) -> str:
-    """The latest events and points, as many of both as are small enough together."""
-    count = _RECENT_MOST
-    while len(packed := _compressed([record.events[-count:], record.points[-count:]])) > _RECENT_BYTES and count > 1:
+    """The latest events, and beside them the latest points, as many as are small enough."""
+    events = _latest(record.events, lambda some: _compressed([some, []]))
+    points = _latest(record.points, lambda some: _compressed([events, some]))
+    return _as_text(_compressed([events, points]))
+
+
+def _latest(entries: list[Entry], packed: Callable[[list[Entry]], bytes]) -> list[Entry]:
+    count = min(len(entries), _RECENT_MOST)
+    while count and len(packed(entries[-count:])) > _RECENT_BYTES:
         count = count * 3 // 4
-    return _as_text(packed) if len(packed) <= _RECENT_BYTES else ""
+    return entries[len(entries) - count :]
 
 
 def unpack_recent(part: str) -> Recent:
-    """The other way round; nothing where nothing was small enough."""
-    if not part:
-        return Recent(events=[], points=[])
+    """The other way round."""
     events, points = cast("list[object]", json.loads(_decompressed(part)))
     return Recent(events=_entries(events), points=_entries(points))
 

@@ -6,6 +6,7 @@ from ledger.calls import Answer, Call
 from ledger.documents import StoredArtifact, find_artifact, shown_fields, shown_job
 from ledger.errors import JobNotFound, WeightsMissing
 from ledger.keys import DEVICE_CLASSES, SCHEMA, bell_queue, check_schema
+from ledger.transitions import Idempotency
 from lowland.spec import Status
 from lowland.spec.models import WEIGHTS_FILES, InitFrom
 from lowland.spec.resource import Job, JobPage
@@ -92,6 +93,11 @@ def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
         return stored
 
     return Call("get", (origin.job,), read)
+
+
+def is_known(idempotency: Idempotency, *, owner: str) -> Call[bool]:
+    """Whether a job was made under the owner's key."""
+    return Call("known", (owner, idempotency.key), lambda answer: answer[1] == 1)
 
 
 def list_jobs(*, limit: int, cursor: str | None = None, status: Status | None = None) -> Call[JobPage]:

@@ -37,7 +37,7 @@ from stack.valkey import prepare
 DEATHS_AT_START: Final = 3
 #: How often the children are looked at.
 TICK_S: Final = 0.1
-#: What the children import of other people's work, as far as it is easily left out.
+#: What the children need of other people's work, as far as it is easily left out.
 _PACKAGES: Final = ("celery", "fastapi", "sklearn", "torch", "torchvision", "uvicorn")
 #: A worker's name, and since when.
 _Enrolment = tuple[str, datetime]

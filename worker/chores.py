@@ -93,8 +93,9 @@ class Chores:
         record = self._ledger.run(chores.read_record(job_id))
         if "finished_ms" not in record.fields or "packed" in record.fields:
             return  # it runs again, or this was done and only the reply got lost
-        write_record(root, record.after(read_record(root, job_id)))
-        if not self._ledger.run(chores.pack_job(record)):
+        whole = record.after(read_record(root, job_id))
+        write_record(root, whole)
+        if not self._ledger.run(chores.pack_job(whole)):
             self._clear_after_forgotten(job_id)
 
     def _retire(self, chore: Chore) -> None:

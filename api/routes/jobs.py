@@ -38,14 +38,13 @@ from lowland.spec.resource import Job, JobPage
 router = APIRouter(tags=["jobs"])
 
 _NO_PARAMETERS: Final = Depends(refuse_parameters)
+#: Says that an earlier request has made what is answered.
+_REPLAYED_HEADER: Final = "Idempotent-Replayed"
 _EXAMPLES: Final = {
     "shortest": {"dataset": "digits"},
     "usual": {"dataset": "kmnist", "model": "resnet9", "sam": {"variant": "sam", "rho": 0.1}, "epochs": 5},
     "function": {"function": "rosenbrock", "start": [-1.2, 1.0], "steps": 500},
 }
-
-
-REPLAYED_HEADER: Final = "Idempotent-Replayed"
 
 
 class Listing(Parameters):
@@ -87,7 +86,7 @@ class Retrying(Parameters):
         201: {
             "headers": {
                 "Location": header("string", "Where the job is found."),
-                REPLAYED_HEADER: header("boolean", "`true` where an earlier POST under this key has made the job."),
+                _REPLAYED_HEADER: header("boolean", "`true` where an earlier POST under this key has made the job."),
             }
         },
         **problems(
@@ -113,7 +112,7 @@ async def submit_job(
     job = await ledger.run(transitions.submit(job_id, spec, owner=caller, idempotency=idempotency))
     response.headers["Location"] = job.links.self
     if job.id != job_id:
-        response.headers[REPLAYED_HEADER] = "true"
+        response.headers[_REPLAYED_HEADER] = "true"
     return job
 
 

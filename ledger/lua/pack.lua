@@ -1,7 +1,7 @@
 -- Keep of a finished job, once its record is in the artifact store, only what is looked at often; the rest lies beside it,
 -- packed, and its series and events in the store alone, but for the latest.
 --   KEYS  1 prefix
---   ARGV  1 job id   2 finished_ms that its record has   3 the packed part   4 latest events and points, packed, or ''
+--   ARGV  1 job id   2 finished_ms that its record has   3 the packed part   4 latest events and points, packed
 --         then the fields that are in the packed part
 --   ->    {'ok'} | {'changed'}: it is another record by now                   event: none
 local id, finished_ms, part, recent = unpack(ARGV, 1, 4)
@@ -12,7 +12,7 @@ if current ~= finished_ms then return {'changed'} end
 if packed then return {'ok'} end
 for i = 5, #ARGV do redis.call('HDEL', key('job', id), ARGV[i]) end
 redis.call('SET', key('packed', id), part)
-if recent ~= '' then redis.call('SET', key('recent', id), recent, 'PX', RECENT_KEPT_MS) end
+redis.call('SET', key('recent', id), recent, 'PX', RECENT_KEPT_MS)
 redis.call('DEL', key('metrics', id), key('events', id))
 -- a hash that was large stays in its large form, unless it is written anew
 local rest = redis.call('HGETALL', key('job', id))

@@ -57,10 +57,11 @@ class Client:
 
         Args:
             spec: what to train.
-            idempotency_key: the same spec under the same key gives the same job for 24 hours, from another process too;
-                None takes a new one.
+            idempotency_key: the same spec, written the same way, gives the same job under the same key for 24 hours,
+                from another process too; None takes a new key.
 
         Raises:
+            ValueError: the key is not 1 to 255 printable ASCII characters, or has a space at an end.
             SpecInvalid: the server refuses the spec; `errors` says where.
             RequestFailed: `idempotency-key-reused`, the key was used for another spec; `job-gone`, its job was deleted.
         """

@@ -1,17 +1,22 @@
 """A call of the API as a value: what to send, and how to read the answer. Whoever has a connection can run it."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from lowland.client.answers import read
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import JobSpec
 from lowland.spec.resource import Job, JobPage
+from lowland.spec.show import shown
 
 T = TypeVar("T")
+
+#: What the server takes and a header carries unchanged.
+_KEY: Final = re.compile(r"(?! )[\x20-\x7e]{1,255}(?<! )")
 
 Asked = Literal["pause", "resume", "cancel"]
 
@@ -38,7 +43,11 @@ def submit(spec: Mapping[str, object] | JobSpec, idempotency_key: str) -> Call[J
 
     Raises:
         SpecInvalid: the spec holds something that JSON cannot say.
+        ValueError: the key cannot be sent.
     """
+    if not _KEY.fullmatch(idempotency_key):
+        accepted = "1 to 255 printable ASCII characters, without a space at the ends"
+        raise ValueError(f"idempotency_key is {shown(idempotency_key)}; give {accepted}")
     given = spec.model_dump(mode="json") if isinstance(spec, JobSpec) else spec
     try:
         body = json.dumps(given, allow_nan=False).encode()

@@ -1,5 +1,6 @@
 """Idempotency-Key: a POST that is sent again makes no second job."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -9,6 +10,7 @@ import redis
 from ledger import Keys, Ledger, chores
 from tests.api.answers import assert_problem
 from tests.api.conftest import Worker
+from tests.ledger.archiving import WEIGHTS
 
 BODY = {"dataset": "digits", "name": "once"}
 
@@ -129,3 +131,19 @@ def test_two_keys_are_refused(http: httpx2.Client) -> None:
 
     assert "more than once" in assert_problem(answer, 422, "parameters-invalid")["detail"]
     assert ids(http) == []
+
+
+def test_a_job_is_given_again_though_the_weights_it_started_from_are_gone(
+    http: httpx2.Client, worker: Worker, ledger: Ledger
+) -> None:
+    origin = http.post("/jobs", json={"dataset": "digits"}).json()["id"]
+    lease = worker.claim()
+    worker.report(lease, 1, **{"artifact:model.safetensors": json.dumps({**WEIGHTS, "token": lease.token})})
+    worker.settle(lease, "succeeded")
+    body: dict[str, object] = {"dataset": "digits", "model": {"name": "mlp", "init_from": {"job": origin}}}
+    first = post(http, "k1", body)
+    ledger.run(chores.forget(origin))
+
+    assert first.status_code == 201
+    assert post(http, "k1", body).json()["id"] == first.json()["id"]
+    assert_problem(post(http, "k2", body), 422, "spec-invalid")

@@ -85,6 +85,15 @@ def test_a_key_of_ones_own_gives_the_same_job_from_anywhere(client: Client) -> N
     assert refused.value.slug == "idempotency-key-reused"
 
 
+@pytest.mark.parametrize("key", ["", "x" * 256, "grün", "a\nb", " a", "a "])
+def test_a_key_that_no_header_carries_is_refused_at_once(key: str) -> None:
+    with (
+        Client(f"http://127.0.0.1:{free_port()}", retry_s=3600) as client,
+        pytest.raises(ValueError, match="255 printable"),
+    ):
+        client.submit({"dataset": "digits"}, idempotency_key=key)
+
+
 def test_a_retry_is_sent_once() -> None:
     """Whether a lost one was carried out nobody knows: the job may have failed again since."""
     with Client(f"http://127.0.0.1:{free_port()}", retry_s=3600) as client, pytest.raises(ServerUnavailable):

@@ -50,8 +50,8 @@ def write_weights(root: Path, job_id: str) -> Path:
 
 def archive(ledger: Ledger, root: Path, job_id: str) -> Record:
     """Write the job's record and pack it; gives what the store has then."""
-    record = ledger.run(chores.read_record(job_id))
-    write_record(root, record.after(read_record(root, job_id)))
+    record = ledger.run(chores.read_record(job_id)).after(read_record(root, job_id))
+    write_record(root, record)
     assert ledger.run(chores.pack_job(record))
     return in_store(root, job_id)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ledger import Keys, Ledger, chores, reads, transitions
 from ledger.packing import RECORD_FILE, Record, pack, pack_recent, read_record, unpack, unpack_recent, write_record
 from ledger.store import job_folder
-from lowland.spec import Status
+from lowland.spec import Event, Status
 from tests.ledger.archiving import archive, finished, in_store, retry, run_once, statuses
 from tests.ledger.playing import claimed, job, submit
 
@@ -108,17 +108,29 @@ def test_the_latest_are_as_many_as_fit(points: list[str], events: list[str]) -> 
     assert recent.events == record.events[len(events) - len(recent.events) :]
 
 
-def test_of_a_long_series_several_points_are_kept_and_of_one_huge_point_none() -> None:
+def test_of_a_long_series_several_points_are_kept_and_beside_a_huge_point_the_events() -> None:
     digits = "".join(map(str, range(10_000)))
     long = Record(fields={}, points=[(f"1-{number}", {"point": digits[number * 7 :][:300]}) for number in range(1000)])
-    huge = Record(fields={}, points=[("1-1", {"point": digits})])
+    huge = Record(fields={}, points=[("1-1", {"point": digits})], events=[("1-0", {"event": "succeeded"})])
 
     kept = unpack_recent(pack_recent(long)).points
     none = unpack_recent(pack_recent(huge))
 
     assert kept == long.points[-len(kept) :]
     assert len(kept) >= 4
-    assert none.points == none.events == []
+    assert (none.points, none.events) == ([], huge.events)
+
+
+def test_after_a_retry_the_latest_are_of_both_lives(ledger: Ledger, redis_url: str, keys: Keys, tmp_path: Path) -> None:
+    archive(ledger, tmp_path, job_id := finished(ledger))
+    retry(ledger, job_id)
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
+
+    both = archive(ledger, tmp_path, job_id)
+
+    recent = unpack_recent(recent_of(redis_url, keys, job_id)[0])
+    assert recent.events == both.events
+    assert [entry_id for entry_id, _ in recent.points] == ["1-1", "1-2"]
 
 
 def test_the_record_holds_all_that_the_ledger_had(ledger: Ledger, tmp_path: Path) -> None:

@@ -6,11 +6,23 @@ from typing import Any
 import pytest
 import redis
 
-from ledger import Call, Keys, Lease, Ledger, Presence, chores, presence, reads, rebuilding, runs, transitions
+from ledger import (
+    Call,
+    Idempotency,
+    Keys,
+    Lease,
+    Ledger,
+    Presence,
+    chores,
+    presence,
+    reads,
+    rebuilding,
+    runs,
+    transitions,
+)
 from ledger.chores import Chore
 from ledger.packing import Record
 from ledger.scripts import script_names
-from ledger.transitions import Idempotency
 from lowland.spec import Event, JobSpec
 from tests.ledger.playing import LOST, STORE, claimed, enroll, machine, submit
 
@@ -78,6 +90,7 @@ CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "leave": lambda ledger: after(enroll(ledger), presence.leave(W1, failure=LOST)),
     "workers": lambda ledger: after(running(ledger), presence.list_workers()),
     "get": lambda ledger: reads.get_job(submit(ledger)),
+    "known": lambda ledger: reads.is_known(KEY, owner="ada"),
     "list": lambda ledger: after(submit(ledger), reads.list_jobs(limit=5)),
     "overview": lambda ledger: reads.overview(),
     "backlog": lambda ledger: after(submit(ledger), reads.backlog()),
