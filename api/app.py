@@ -7,8 +7,10 @@ from fastapi import FastAPI
 
 from api.openapi import describe
 from api.problems import exception_handlers
-from api.routes import artifacts, health, jobs, workers
+from api.routes import artifacts, events, health, jobs, metrics, workers
 from api.settings import ApiSettings
+from api.stopping import told_to_stop
+from api.views import Views
 from ledger import AsyncLedger, Keys
 from lowland import __version__
 
@@ -18,9 +20,12 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.ledger = AsyncLedger(settings.redis_url, Keys(settings.redis_prefix))
-        yield
-        await app.state.ledger.close()
+        ledger = app.state.ledger = AsyncLedger(settings.redis_url, Keys(settings.redis_prefix))
+        app.state.views = Views(ledger)
+        with told_to_stop() as app.state.stopping:
+            async with ledger.changes.heard():
+                yield
+        await ledger.close()
 
     app = FastAPI(
         title="Lowland",
@@ -33,7 +38,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    for router in (jobs.router, artifacts.router, workers.router, health.router):
+    for router in (jobs.router, metrics.router, events.router, artifacts.router, workers.router, health.router):
         app.include_router(router)
     describe(app)
     return app

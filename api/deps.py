@@ -1,15 +1,18 @@
 """What routes ask for by name. All `async`: the way to a thread and back costs more than what is done there."""
 
+import asyncio
 import json
 import re
 from hashlib import sha256
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Path, Request
+from pydantic.json_schema import SkipJsonSchema
 
 from api.bodies import read_json
 from api.errors import ParametersInvalid
 from api.settings import ApiSettings
+from api.views import Views
 from ledger import AsyncLedger, Idempotency, JobNotFound, WeightsMissing, reads
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import JobSpec
@@ -32,12 +35,22 @@ async def _settings(request: Request) -> ApiSettings:
     return request.app.state.settings
 
 
+async def _views(request: Request) -> Views:
+    return request.app.state.views
+
+
+async def _stopping(request: Request) -> asyncio.Event:
+    return request.app.state.stopping
+
+
 async def _caller() -> str:
     return ANONYMOUS
 
 
 LedgerDep = Annotated[AsyncLedger, Depends(_ledger)]
 SettingsDep = Annotated[ApiSettings, Depends(_settings)]
+ViewsDep = Annotated[Views, Depends(_views)]
+StoppingDep = Annotated[asyncio.Event, Depends(_stopping)]
 CallerDep = Annotated[str, Depends(_caller)]
 
 
@@ -66,7 +79,7 @@ async def _idempotency(
     spec: Annotated[JobSpec, Depends(_spec)],  # digested only once it is known to be one
     body: Body,
     key: Annotated[  # for the document; a header that is repeated it does not tell
-        str | None,
+        str | SkipJsonSchema[None],
         Header(
             alias=_KEY_HEADER,
             description="Sent again under the same key within 24 hours, the same JSON, written the same way, makes no "
@@ -75,7 +88,7 @@ async def _idempotency(
         ),
     ] = None,
 ) -> Idempotency | None:
-    given = request.headers.getlist(_KEY_HEADER)
+    given = [value.strip(" \t") for value in request.headers.getlist(_KEY_HEADER)]
     if not given:
         return None
     if len(given) > 1 or not _KEY_PATTERN.fullmatch(given[0]):

@@ -9,6 +9,7 @@ ApiError
   ├ ContentTypeUnsupported   the body is declared as something else than JSON
   ├ ArtifactNotFound         the job has no artifact of this name
   ├ ArtifactLost             the ledger names the artifact, but the store does not hold its file
+  ├ HistoryLost              the job is finished, but the store does not hold its record
   └ RangeUnsatisfiable       the Range header asks for bytes that are not there
 """
 
@@ -86,6 +87,17 @@ class ArtifactLost(ApiError):
         super().__init__(
             f"{name} of job {job_id} was recorded, but its file is not in this server's artifact store; "
             "check that LOWLAND_ARTIFACT_DIR is the workers' folder"
+        )
+
+
+class HistoryLost(ApiError):
+    """The job is finished, but the store does not hold its record, or it cannot be read."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"the record of job {job_id} is not in this server's artifact store, or cannot be read; check that "
+            "LOWLAND_ARTIFACT_DIR is the keeper's folder"
         )
 
 

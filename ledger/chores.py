@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Literal, Self, cast
 
 from ledger.calls import Answer, Call
-from ledger.documents import pairs, shown_fields, time_of
+from ledger.documents import entries, shown_fields, time_of
 from ledger.errors import JobNotFound
-from ledger.packing import Entry, Record, pack, pack_recent
+from ledger.packing import Record, pack, pack_recent
 
 Kind = Literal["archive", "webhook", "retire"]
 
@@ -84,7 +84,7 @@ def read_record(job_id: str) -> Call[Record]:
     def read(answer: Answer) -> Record:
         if answer[0] == "no_such_job":
             raise JobNotFound(job_id)
-        return Record(fields=shown_fields(answer[1]), events=_entries(answer[2]), points=_entries(answer[3]))
+        return Record(fields=shown_fields(answer[1]), events=entries(answer[2]), points=entries(answer[3]))
 
     return Call("record", (job_id,), read)
 
@@ -112,7 +112,3 @@ def mark_outdated(*, kept_ms: int, most: int = 100) -> Call[None]:
 def forget(job_id: str) -> Call[bool]:
     """Forget a finished job; False where it is not finished any more."""
     return Call("forget", (job_id,), lambda answer: answer[0] == "ok")
-
-
-def _entries(found: object) -> list[Entry]:
-    return [(entry_id, pairs(flat)) for entry_id, flat in cast("list[tuple[str, list[str]]]", found)]

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry as BlockingRetry
 
 from ledger.calls import Answer, Call, Instead
+from ledger.changes import Changes
 from ledger.errors import LedgerUnavailable, LedgerUnusable
 from ledger.keys import SCHEMA, Keys, check_schema
 from ledger.scripts import script_names, script_text
@@ -111,6 +112,7 @@ class AsyncLedger:
             retry=AsyncRetry(NoBackoff(), 1),
         )
         self._scripts = {name: self._client.register_script(script_text(name)) for name in script_names()}
+        self.changes: Final = Changes(self._client, self.keys.key("changes"))
 
     async def run(self, call: Call[T]) -> T:
         """Run one call; see `Ledger.run`."""

@@ -2,6 +2,7 @@
 
     written by submit    id status spec owner queue priority max_attempts attempts_allowed created_ms
                          webhook_events webhook_secret, if there is a webhook
+    by what GET shows    version, counted up with every change
     while it waits       queued_ms
     by claim             token worker device started_ms     run:{token}:{attempt,worker,device,model,started_ms}
     by begin             run:{token}:engine
@@ -21,7 +22,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 
-from ledger.packing import Fields, unpack
+from ledger.packing import Entry, Fields, unpack
 from lowland.spec import Event, JobSpec, Status
 from lowland.spec.reports import ArtifactWritten
 from lowland.spec.resource import Artifact, Attempt, Job, JobError, Links, Notice, Objective, Progress, QueuePlace
@@ -83,6 +84,11 @@ def shown_fields(part: object) -> dict[str, str]:
 def pairs(flat: Sequence[str]) -> dict[str, str]:
     """A hash, as Lua gives it."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def entries(found: object) -> list[Entry]:
+    """Those of a stream, as Lua gives them."""
+    return [(entry_id, pairs(flat)) for entry_id, flat in cast("list[tuple[str, list[str]]]", found)]
 
 
 def to_job(fields: Fields, waiting: Waiting | None = None) -> Job:

@@ -49,7 +49,7 @@ class IdempotencyKeyReused(LedgerError):
         self.job_id = job_id
         super().__init__(
             f"Idempotency-Key is {shown(key)}, under which another body has made job {job_id}; use a new key for each "
-            "job, and the same one only to send the same body again"
+            "job, and the same one only to send the same JSON again, written the same way"
         )
 
 

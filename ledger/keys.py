@@ -17,6 +17,7 @@ LAYOUT: Final[Mapping[str, str]] = {
     "metrics": "job:%s:metrics",  # stream  one entry per epoch, id = token-sequence
     "events": "job:%s:events",  # stream  what happened to it
     "idempotency": "idempotency:%s:%s",  # string  owner, key -> "job fingerprint" of the POST that came under it
+    "changes": "changes",  # channel  the id of a job each time that it has changed
     # indexes: ids sort by time
     "jobs": "jobs",  # zset    every job, by id
     "jobs_by_status": "jobs:%s",  # zset    jobs in one state, by id

@@ -41,10 +41,11 @@ _KEPT: Final = frozenset(
         "requested",
         "webhook_events",
         "webhook_secret",
+        "version",
     ]
 )
 
-#: How large the latest events and points may be together, compressed: with them a finished job takes up to 4 KB.
+#: How large the latest events and points may be together, compressed: with them a finished job takes about 4 KB.
 _RECENT_BYTES: Final = 1_200
 #: More than these are not tried.
 _RECENT_MOST: Final = 32

@@ -32,6 +32,15 @@ class Backlog:
     """Of live workers that take the class."""
 
 
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """A job, and the version that it has."""
+
+    job: Job
+    version: str
+    """Changes with all that is shown but its place in the queue."""
+
+
 def get_job(job_id: str) -> Call[Job]:
     """A job as it stands.
 
@@ -44,7 +53,24 @@ def get_job(job_id: str) -> Call[Job]:
             raise JobNotFound(job_id)
         return shown_job(answer[1])
 
-    return Call("get", (job_id,), read)
+    return Call("get", (job_id, ""), read)
+
+
+def get_job_unless(job_id: str, version: str) -> Call[Versioned | None]:
+    """A job as it stands, unless it still has the version that is known; None then.
+
+    Raises:
+        JobNotFound: no job has this id.
+    """
+
+    def read(answer: Answer) -> Versioned | None:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        if answer[0] == "same":
+            return None
+        return Versioned(shown_job(answer[1]), shown_fields(answer[1]).get("version", ""))
+
+    return Call("get", (job_id, version), read)
 
 
 def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
@@ -59,7 +85,7 @@ def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
             raise JobNotFound(job_id)
         return find_artifact(shown_fields(answer[1]), name)
 
-    return Call("get", (job_id,), read)
+    return Call("get", (job_id, ""), read)
 
 
 def get_webhook_secret(job_id: str) -> Call[str | None]:
@@ -74,7 +100,7 @@ def get_webhook_secret(job_id: str) -> Call[str | None]:
             raise JobNotFound(job_id)
         return shown_fields(answer[1]).get("webhook_secret")
 
-    return Call("get", (job_id,), read)
+    return Call("get", (job_id, ""), read)
 
 
 def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
@@ -92,7 +118,7 @@ def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
             raise WeightsMissing(origin.job, "which has no weights")
         return stored
 
-    return Call("get", (origin.job,), read)
+    return Call("get", (origin.job, ""), read)
 
 
 def is_known(idempotency: Idempotency, *, owner: str) -> Call[bool]:

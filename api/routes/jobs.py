@@ -1,11 +1,13 @@
 """Jobs: submit, read, list, pause, resume, cancel, retry."""
 
+import re
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
 import uuid_utils
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import Field, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
     ID_PATTERN,
@@ -14,6 +16,8 @@ from api.deps import (
     JobId,
     LedgerDep,
     SpecBody,
+    StoppingDep,
+    ViewsDep,
     refuse_parameters,
     refuse_repeated_parameters,
 )
@@ -40,6 +44,24 @@ router = APIRouter(tags=["jobs"])
 _NO_PARAMETERS: Final = Depends(refuse_parameters)
 #: Says that an earlier request has made what is answered.
 _REPLAYED_HEADER: Final = "Idempotent-Replayed"
+#: The longest that an answer waits for a change, in seconds.
+MAX_WAIT_S: Final = 60
+_WAIT: Final = re.compile(r"\bwait=(\d{1,6})\b")
+IfNoneMatch = Annotated[
+    str | SkipJsonSchema[None], Header(description="An ETag of this job; 304 where it still holds.")
+]
+_PREFER: Final = (
+    "`wait=N`: answer once the job has changed, from what If-None-Match names or else from now on, or after N seconds, "
+    f"{MAX_WAIT_S} at most (RFC 7240). What has ended is not waited for."
+)
+Prefer = Annotated[str | SkipJsonSchema[None], Header(description=_PREFER)]
+#: When it is worth asking again for a job that has not ended.
+_RETRY_AFTER_S: Final = 1
+_VIEW_HEADERS: Final = {
+    "ETag": header("string", "Strong: changes with the body."),
+    "Retry-After": header("integer", "Seconds after which to ask again; absent once the job has ended."),
+    "Preference-Applied": header("string", "The `wait` that was heeded."),
+}
 _EXAMPLES: Final = {
     "shortest": {"dataset": "digits"},
     "usual": {"dataset": "kmnist", "model": "resnet9", "sam": {"variant": "sam", "rho": 0.1}, "epochs": 5},
@@ -106,7 +128,8 @@ async def submit_job(
 ) -> Job:
     """Queue a training job. Answers the job with every default filled in.
 
-    To be sure of one job where an answer may get lost, give an Idempotency-Key and send the same again.
+    Where no answer comes, or 503, the job may have been made or not. Give an Idempotency-Key to be able to send the
+    same again and have one job.
     """
     job_id = str(uuid_utils.uuid7())
     job = await ledger.run(transitions.submit(job_id, spec, owner=caller, idempotency=idempotency))
@@ -134,12 +157,34 @@ async def list_jobs(listing: Annotated[Listing, Query()], ledger: LedgerDep, res
 
 @router.get(
     "/jobs/{job_id}",
+    response_model=Job,
     dependencies=[_NO_PARAMETERS],
-    responses=problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
+    responses={
+        200: {"headers": _VIEW_HEADERS},
+        304: {"description": "It is as the ETag in If-None-Match says", "headers": _VIEW_HEADERS},
+        **problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
+    },
 )
-async def get_job(job_id: JobId, ledger: LedgerDep) -> Job:
-    """Read a job as it stands."""
-    return await ledger.run(reads.get_job(job_id))
+async def get_job(
+    job_id: JobId,
+    views: ViewsDep,
+    stopping: StoppingDep,
+    if_none_match: IfNoneMatch = None,
+    prefer: Prefer = None,
+) -> Response:
+    """Read a job as it stands, or wait until it has changed."""
+    view = await views.of(job_id)
+    wait = _WAIT.search(prefer) if prefer else None
+    if wait and (if_none_match is None or view.matches(if_none_match)):
+        view = await views.changed(job_id, view, within_s=min(int(wait[1]), MAX_WAIT_S), stopping=stopping)
+    headers = {"ETag": view.etag, "Cache-Control": "private, no-cache"}
+    if wait:
+        headers["Preference-Applied"] = wait[0].strip()
+    if not view.is_final:
+        headers["Retry-After"] = str(_RETRY_AFTER_S)
+    if if_none_match is not None and view.matches(if_none_match):
+        return Response(status_code=304, headers=headers)
+    return Response(view.body, headers=headers, media_type="application/json")
 
 
 @router.post(

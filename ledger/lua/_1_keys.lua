@@ -35,8 +35,15 @@ local function get(id, ...)
   return unpack(redis.call('HMGET', key('job', id), ...))
 end
 
+-- What GET shows of a job has changed: count that, and wake those who follow it.
+local function changed(id)
+  redis.call('HINCRBY', key('job', id), 'version', 1)
+  redis.call('PUBLISH', key('changes'), id)
+end
+
 local function note(id, event, now, ...)
   redis.call('XADD', key('events', id), 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', event, 'at_ms', integer(now), ...)
+  changed(id)
 end
 
 -- Whether a call with this id of its own has been executed before.

@@ -1,7 +1,11 @@
 -- Read a job, with its place in the queue.
 --   KEYS  1 prefix
---   ARGV  1 job id
---   ->    {'ok', the job as `show` gives it} | {'no_such_job'}                event: none
-local id = ARGV[1]
-if redis.call('EXISTS', key('job', id)) == 0 then return {'no_such_job'} end
-return {'ok', show(id, live_machines())}
+--   ARGV  1 job id   2 version that is known, or ''
+--   ->    {'ok', the job as `show` gives it} | {'same'}: it has the known version; while it waits that says nothing
+--         | {'no_such_job'}                                                   event: none
+local id, known = unpack(ARGV)
+local status, version = get(id, 'status', 'version')
+if not status then return {'no_such_job'} end
+if status == 'queued' then return {'ok', show(id, live_machines())} end
+if version == known then return {'same'} end
+return {'ok', show(id, {})}

@@ -10,8 +10,9 @@ local requested, recorded = get(id, 'requested', 'sequence')
 extend_lease(id, lease_ms)
 if tonumber(sequence) <= tonumber(recorded) then return {'ok', requested} end
 redis.call('HSET', key('job', id), 'sequence', sequence, unpack(ARGV, 7))
+local now = now_ms()
 if point ~= '' then
-  redis.call('XADD', key('metrics', id), 'MAXLEN', '~', METRICS_KEPT, token .. '-' .. sequence, 'point', point)
+  redis.call('XADD', key('metrics', id), 'MAXLEN', '~', METRICS_KEPT, token .. '-' .. sequence, 'point', point, 'at_ms', integer(now))
 end
-if notice ~= '' then note(id, 'notice', now_ms(), 'token', token, 'notice', notice) end
+if notice ~= '' then note(id, 'notice', now, 'token', token, 'notice', notice) else changed(id) end
 return {'ok', requested}

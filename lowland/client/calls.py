@@ -45,16 +45,17 @@ def submit(spec: Mapping[str, object] | JobSpec, idempotency_key: str) -> Call[J
         SpecInvalid: the spec holds something that JSON cannot say.
         ValueError: the key cannot be sent.
     """
-    if not _KEY.fullmatch(idempotency_key):
+    key = str(idempotency_key)  # a number from a database, say
+    if not _KEY.fullmatch(key):
         accepted = "1 to 255 printable ASCII characters, without a space at the ends"
-        raise ValueError(f"idempotency_key is {shown(idempotency_key)}; give {accepted}")
+        raise ValueError(f"idempotency_key is {shown(key)}; give {accepted}")
     given = spec.model_dump(mode="json") if isinstance(spec, JobSpec) else spec
     try:
         body = json.dumps(given, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         detail = f"the spec cannot be written as JSON: {error}"
         raise SpecInvalid([FieldError(field="", value=None, detail=detail)]) from error
-    headers = {"Idempotency-Key": idempotency_key}
+    headers = {"Idempotency-Key": key}
     return Call(method="POST", path="/jobs", body=body, headers=headers, repeatable=True, read=_read_job)
 
 

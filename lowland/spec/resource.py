@@ -176,6 +176,34 @@ class JobPage(ResourceModel):
     """Give it as `cursor` for the next page; null on the last."""
 
 
+class SeriesPoint(ResourceModel):
+    """What was measured at one moment of the training."""
+
+    id: str
+    """Sorts by time; give the last one as `since` for what came after."""
+    token: int
+    """Of the run that reported it: counts the runs of the job's engine."""
+    at: datetime
+    """When it was recorded."""
+    step: int
+    """Optimizer steps taken."""
+    epoch: int | None
+    """Epochs ended; null where a job has none."""
+    values: dict[str, float]
+    """Each series by its name."""
+
+
+class Series(ResourceModel):
+    """What was measured in the course of a job."""
+
+    names: list[str]
+    """Of the series that are in it."""
+    points: list[SeriesPoint]
+    """In order."""
+    last: str | None
+    """The id of the last point, whether or not it was left out; null where there is none."""
+
+
 class Device(ResourceModel):
     """A device of a worker, or a part of one, that trains one job at a time."""
 

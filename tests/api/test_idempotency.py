@@ -41,6 +41,12 @@ def test_the_same_key_and_body_give_the_same_job_as_it_stands_now(http: httpx2.C
     assert ids(http) == [first.json()["id"]]
 
 
+def test_space_around_a_key_is_no_part_of_it(http: httpx2.Client) -> None:
+    first = post(http, "k 1").json()["id"]
+
+    assert post(http, " k 1").json()["id"] == post(http, "k 1 \t").json()["id"] == first
+
+
 def test_a_body_is_the_same_however_it_is_spaced_and_ordered(http: httpx2.Client) -> None:
     first = post(http, "k1")
 

@@ -21,6 +21,7 @@ from ledger import (
     transitions,
 )
 from ledger.chores import Chore
+from ledger.history import Position, get_history
 from ledger.packing import Record
 from ledger.scripts import script_names
 from lowland.spec import Event, JobSpec
@@ -91,6 +92,7 @@ CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "workers": lambda ledger: after(running(ledger), presence.list_workers()),
     "get": lambda ledger: reads.get_job(submit(ledger)),
     "known": lambda ledger: reads.is_known(KEY, owner="ada"),
+    "history": lambda ledger: get_history(running(ledger).job_id, Position(), most=5),
     "list": lambda ledger: after(submit(ledger), reads.list_jobs(limit=5)),
     "overview": lambda ledger: reads.overview(),
     "backlog": lambda ledger: after(submit(ledger), reads.backlog()),

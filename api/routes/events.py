@@ -1,0 +1,80 @@
+"""Following a job as it goes on."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.sse import EventSourceResponse
+from pydantic import field_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from api.deps import JobId, LedgerDep, SettingsDep, StoppingDep, ViewsDep, refuse_repeated_parameters
+from api.errors import HistoryLost, ParametersInvalid
+from api.parameters import Parameters
+from api.problems import problems
+from api.stream import Follower
+from ledger import JobNotFound, LedgerUnavailable
+from ledger.history import Position
+from lowland.errors import FieldError
+
+router = APIRouter(tags=["following"])
+
+_STREAM: Final[dict[str, Any]] = {
+    "description": "Server-sent events: `queued`, `running` and the other states, `cancel_requested` and the like, "
+    "`notice`, `point` (of the series), `progress`, and `end` with the job as the last",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+LastEventId = Annotated[str | SkipJsonSchema[None], Header(description="The id of the last event that was received.")]
+
+
+class From(Parameters):
+    """Where to begin."""
+
+    after: str | None = None
+    """The id of the last event that was received; for clients that cannot send Last-Event-ID, which goes before it."""
+
+    @field_validator("after")
+    @classmethod
+    def _is_a_position(cls, after: str | None) -> str | None:
+        if after is not None:
+            Position.read(after)
+        return after
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=Response,
+    dependencies=[Depends(refuse_repeated_parameters)],
+    responses={
+        200: _STREAM,
+        204: {"description": "The job has ended, and all of its events were received; there is no need to come again"},
+        **problems(JobNotFound, HistoryLost, ParametersInvalid, LedgerUnavailable),
+    },
+)
+async def follow_job(
+    job_id: JobId,
+    begin: Annotated[From, Query()],
+    ledger: LedgerDep,
+    views: ViewsDep,
+    settings: SettingsDep,
+    stopping: StoppingDep,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Follow a job to its end: all that has happened, or what came after an id, then what happens, as it does.
+
+    Whoever comes again with the last id that he has received misses nothing and gets nothing twice.
+    """
+    given = last_event_id or begin.after
+    follower = Follower(ledger, views, settings.artifact_dir, job_id, stopping=stopping)
+    history = await follower.history(_position(given) if given else Position())
+    if given and history.status.terminal and not (history.events or history.points):
+        return Response(status_code=204)
+    return EventSourceResponse(follower.messages(history), headers=_HEADERS)
+
+
+def _position(given: str) -> Position:
+    try:
+        return Position.read(given)
+    except ValueError as error:
+        raise ParametersInvalid([FieldError(field="Last-Event-ID", value=given, detail=str(error))]) from error

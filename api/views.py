@@ -1,0 +1,104 @@
+"""Jobs as GET answers them: their JSON and its ETag, made once for each version of a job."""
+
+import asyncio
+from base64 import urlsafe_b64encode
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from ledger import AsyncLedger, reads
+from lowland.spec import Status
+from lowland.spec.resource import Job
+
+#: Jobs whose JSON is kept, those asked for last; each takes some KB.
+KEPT: Final = 4096
+#: How often a job that waits is looked at while somebody waits for its change: its place in the queue changes unsaid.
+LOOK_QUEUED_S: Final = 1.0
+#: How often any other is, in case a message was lost.
+LOOK_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A job's JSON."""
+
+    body: bytes
+    etag: str
+    """Strong: the same for the same bytes alone."""
+    status: Status
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it stays as it is, unless somebody retries the job."""
+        return self.status.terminal
+
+    def matches(self, if_none_match: str) -> bool:
+        """Whether an If-None-Match header names it (RFC 9110, 13.1.2)."""
+        names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
+        return "*" in names or self.etag in names
+
+
+class Views:
+    """Reads views, and keeps those of jobs that do not wait."""
+
+    def __init__(self, ledger: AsyncLedger) -> None:
+        self._ledger = ledger
+        self._kept: OrderedDict[str, tuple[str, View]] = OrderedDict()
+
+    async def of(self, job_id: str) -> View:
+        """The job as it stands.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        version, kept = self._kept.get(job_id, ("", None))
+        found = await self._ledger.run(reads.get_job_unless(job_id, version if kept else ""))
+        if found is None and kept is not None:
+            self._kept.move_to_end(job_id)
+            return kept
+        assert found is not None  # it is only left out where its version is known
+        view = _view(found.job)
+        if found.version and view.status != Status.QUEUED:
+            self._kept[job_id] = (found.version, view)
+            self._kept.move_to_end(job_id)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.pop(job_id, None)
+        return view
+
+    async def changed(self, job_id: str, view: View, *, within_s: float, stopping: asyncio.Event) -> View:
+        """The job once it is not this view any more, or as it is when the time is over.
+
+        It is not waited for what is final, nor when the process is told to stop.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        with self._ledger.changes.of(job_id) as woken:
+            while True:
+                woken.clear()
+                seen = await self.of(job_id)
+                left_s = deadline - loop.time()
+                if seen.etag != view.etag or seen.is_final or left_s <= 0 or stopping.is_set():
+                    return seen
+                look_s = LOOK_QUEUED_S if seen.status == Status.QUEUED else LOOK_S
+                await first_of(woken, stopping, within_s=min(look_s, left_s))
+
+
+async def first_of(*events: asyncio.Event, within_s: float) -> None:
+    """Wait until one of them is set, or for so long."""
+    if within_s <= 0:
+        return
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _view(job: Job) -> View:
+    body = job.model_dump_json(by_alias=True).encode()
+    digest = urlsafe_b64encode(blake2b(body, digest_size=15).digest()).decode()
+    return View(body, f'"{digest}"', job.status)

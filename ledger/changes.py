@@ -1,0 +1,85 @@
+"""Waking those who follow a job: the scripts send its id with each change.
+
+A message is a hint and may get lost; whoever is woken, or has waited long enough, reads what is true.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, cast
+
+import redis
+import redis.asyncio
+
+log: Final = logging.getLogger(__name__)
+
+#: The pause before listening again after the connection was lost.
+PAUSE_S: Final = 0.5
+#: How long one look for a message takes where none comes.
+_LOOK_S: Final = 1.0
+
+
+class Changes:
+    """Listens for all followers of one process, over one connection.
+
+    Args:
+        client: to take the connection from.
+        channel: that the scripts send to.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, channel: str) -> None:
+        self._client = client
+        self._channel = channel
+        self._followers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._is_over = False
+
+    @contextmanager
+    def of(self, job_id: str) -> Generator[asyncio.Event]:
+        """An event that is set each time the job may have changed; whoever waits for it clears it."""
+        woken = asyncio.Event()
+        self._followers[job_id].add(woken)
+        try:
+            yield woken
+        finally:
+            self._followers[job_id].discard(woken)
+            if not self._followers[job_id]:
+                del self._followers[job_id]
+
+    def wake_all(self) -> None:
+        """Have every follower look, and see whatever else has changed."""
+        for job_id in self._followers:
+            self._wake(job_id)
+
+    @asynccontextmanager
+    async def heard(self) -> AsyncIterator[None]:
+        """Listen while the context is open."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            yield
+        finally:
+            self._is_over = True  # a task that is cancelled while it connects was seen to go on
+            listening.cancel()
+            await asyncio.wait([listening])
+
+    async def _listen(self) -> None:
+        while not self._is_over:
+            try:
+                await self._pass_on()
+            except (redis.RedisError, OSError) as error:
+                log.warning("changes of jobs are not heard for a moment: %s", error)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _pass_on(self) -> None:
+        async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+            await pubsub.subscribe(self._channel)  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+            self.wake_all()  # something may have been missed
+            while not self._is_over:
+                message = cast("dict[str, str] | None", await pubsub.get_message(timeout=_LOOK_S))
+                if message is not None:
+                    self._wake(message["data"])
+
+    def _wake(self, job_id: str) -> None:
+        for woken in self._followers.get(job_id, ()):
+            woken.set()

@@ -1,0 +1,196 @@
+"""What has happened to a job, in order: its events and the points of its series.
+
+A position says how far somebody has read in both streams; from there on nothing is missed and nothing comes twice. Of a
+job that is finished and packed the ledger keeps the latest entries for an hour; all of them are in its record in the
+artifact store (packing.py), and so are those of a job's earlier lives.
+"""
+
+import heapq
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Self, cast
+
+from ledger.calls import Answer, Call
+from ledger.documents import entries, time_of
+from ledger.errors import JobNotFound
+from ledger.packing import Entry, Recent, Record, unpack_recent
+from lowland.spec import Status
+
+_POSITION: Final = re.compile(r"(\d{1,19}-\d{1,19})_(\d{1,19}-\d{1,19})")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far somebody has read: the ids of the last event and the last point."""
+
+    event: str = "0-0"
+    point: str = "0-0"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """From what `str` gives.
+
+        Raises:
+            ValueError: it is no position.
+        """
+        if not (found := _POSITION.fullmatch(text)):
+            raise ValueError("this is no position; give the id of the last entry that was received")
+        return cls(found[1], found[2])
+
+    def __str__(self) -> str:
+        return f"{self.event}_{self.point}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that has happened to a job."""
+
+    id: str
+    name: str
+    """A state it has come to, a wish with `_requested`, or "notice"."""
+    at: datetime
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point of a job's series."""
+
+    id: str
+    token: int
+    """Of the run that reported it."""
+    at: datetime
+    values: dict[str, Any]
+    """`step`, `epoch` where there are epochs, and each series by its name."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken."""
+        return self.values["step"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What comes after a position."""
+
+    status: Status
+    progress: str
+    """JSON; empty where there is none."""
+    after: Position
+    events: list[Event]
+    points: list[Point]
+    is_packed: bool
+    is_whole: bool
+    """Whether nothing of it is in the job's record alone."""
+
+    def completed(self, record: Record | None) -> "History":
+        """With what the job's record has beside it."""
+        if record is None:
+            return self
+        events = {event.id: event for event in [*_events(record.events, self.after), *self.events]}
+        points = {point.id: point for point in [*_points(record.points, self.after), *self.points]}
+        return replace(
+            self,
+            events=[events[entry_id] for entry_id in sorted(events, key=_order)],
+            points=[points[entry_id] for entry_id in sorted(points, key=_order)],
+            is_whole=True,
+        )
+
+    def in_order(self) -> Iterator[tuple[Event | Point, Position]]:
+        """Each entry as it came, with the position behind it."""
+        position = self.after
+        for entry in heapq.merge(self.events, self.points, key=_moment):
+            if isinstance(entry, Event):
+                position = Position(entry.id, position.point)
+            else:
+                position = Position(position.event, entry.id)
+            yield entry, position
+
+
+def get_history(job_id: str, after: Position, *, most: int) -> Call[History]:
+    """What the ledger has of a job's history after a position.
+
+    Args:
+        job_id: which.
+        after: the position.
+        most: events at most, and points.
+
+    Raises:
+        JobNotFound: no job has this id.
+    """
+
+    def read(answer: Answer) -> History:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        _, status, progress, first, events, points, recent = cast("tuple[Any, ...]", answer)
+        is_packed = first == "packed"
+        if is_packed:
+            kept = unpack_recent(recent) if recent else Recent(events=[], points=[])
+            is_whole = _reaches(kept.events, after.event) and _reaches(kept.points, after.point)
+        else:
+            kept = Recent(events=entries(events), points=entries(points))
+            is_whole = _order(after.event) >= _order(first)
+        return History(
+            status=Status(status),
+            progress=progress,
+            after=after,
+            events=_events(kept.events, after),
+            points=_points(kept.points, after),
+            is_packed=is_packed,
+            is_whole=is_whole,
+        )
+
+    return Call("history", (job_id, after.event, after.point, most), read)
+
+
+def that_count(points: Sequence[Point]) -> list[Point]:
+    """The points of a series without those that a later run has taken back: it went on from a checkpoint before them,
+    or from the start.
+    """
+    counting: list[Point] = []
+    for point in points:
+        while counting and counting[-1].token < point.token and counting[-1].step >= point.step:
+            counting.pop()
+        counting.append(point)
+    return counting
+
+
+def _events(found: Sequence[Entry], after: Position) -> list[Event]:
+    return [_event(*entry) for entry in found if _order(entry[0]) > _order(after.event)]
+
+
+def _event(entry_id: str, fields: dict[str, str]) -> Event:
+    details: dict[str, Any] = {name: value for name, value in fields.items() if name not in {"event", "at_ms"}}
+    if "notice" in details:
+        details |= json.loads(details.pop("notice"))
+    if "token" in details:
+        details["token"] = int(details["token"])
+    return Event(entry_id, fields["event"], time_of(fields["at_ms"]), details)
+
+
+def _points(found: Sequence[Entry], after: Position) -> list[Point]:
+    return [_point(*entry) for entry in found if _order(entry[0]) > _order(after.point)]
+
+
+def _point(entry_id: str, fields: dict[str, str]) -> Point:
+    return Point(entry_id, _order(entry_id)[0], time_of(fields["at_ms"]), json.loads(fields["point"]))
+
+
+def _reaches(kept: Sequence[Entry], position: str) -> bool:
+    """Whether nothing is missing between a position and what is kept."""
+    return bool(kept) and _order(kept[0][0]) <= _order(position)
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    first, second = entry_id.split("-")
+    return int(first), int(second)
+
+
+def _moment(entry: Event | Point) -> tuple[datetime, int]:
+    """A run begins before its points, and ends after them."""
+    if isinstance(entry, Point):
+        return entry.at, 1
+    return entry.at, 2 if "outcome" in entry.details else 0
