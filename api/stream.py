@@ -88,7 +88,7 @@ class Follower:
 
     async def _end(self, after: Position) -> bytes:
         view = await self._views.of(self._job_id)
-        return format_sse_event(event="end", data_str=view.body.decode(), id=str(after))
+        return format_sse_event(event="end", data_str=view.body.decode(), id=str(replace(after, is_end=True)))
 
 
 def _message(entry: Event | Point, position: Position) -> bytes:

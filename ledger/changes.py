@@ -6,7 +6,7 @@ A message is a hint and may get lost; whoever is woken, or has waited long enoug
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, cast
 
@@ -53,7 +53,7 @@ class Changes:
             self._wake(job_id)
 
     @asynccontextmanager
-    async def heard(self) -> AsyncIterator[None]:
+    async def heard(self) -> AsyncGenerator[None]:
         """Listen while the context is open."""
         listening = asyncio.create_task(self._listen())
         try:

@@ -22,6 +22,8 @@ T = TypeVar("T")
 MIN_VERSION: Final = (6, 2)
 #: How long a command may take before the server counts as away. Scripts take well under a millisecond each.
 TIMEOUT_S: Final = 2.0
+#: Calls of one event loop that are under way at once; others wait for their turn.
+CONNECTIONS: Final = 50
 #: How text that came as bytes goes through decoding and back unchanged.
 ENCODING_ERRORS: Final = "surrogateescape"
 
@@ -103,14 +105,17 @@ class AsyncLedger:
 
     def __init__(self, url: str, keys: Keys | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self.keys: Final = keys or Keys()
-        self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+        pool = redis.asyncio.BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
             url,
+            max_connections=CONNECTIONS,
+            timeout=timeout_s,
             decode_responses=True,
             encoding_errors=ENCODING_ERRORS,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=AsyncRetry(NoBackoff(), 1),
         )
+        self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_pool(pool)
         self._scripts = {name: self._client.register_script(script_text(name)) for name in script_names()}
         self.changes: Final = Changes(self._client, self.keys.key("changes"))
 

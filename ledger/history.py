@@ -19,15 +19,16 @@ from ledger.errors import JobNotFound
 from ledger.packing import Entry, Recent, Record, unpack_recent
 from lowland.spec import Status
 
-_POSITION: Final = re.compile(r"(\d{1,19}-\d{1,19})_(\d{1,19}-\d{1,19})")
+_POSITION: Final = re.compile(r"(\d{1,19}-\d{1,19})_(\d{1,19}-\d{1,19})(_end)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far somebody has read: the ids of the last event and the last point."""
+    """How far somebody has read: the ids of the last event and the last point, and whether he was told of the end."""
 
     event: str = "0-0"
     point: str = "0-0"
+    is_end: bool = False
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -38,10 +39,10 @@ class Position:
         """
         if not (found := _POSITION.fullmatch(text)):
             raise ValueError("this is no position; give the id of the last entry that was received")
-        return cls(found[1], found[2])
+        return cls(found[1], found[2], is_end=found[3] is not None)
 
     def __str__(self) -> str:
-        return f"{self.event}_{self.point}"
+        return f"{self.event}_{self.point}{'_end' if self.is_end else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,9 @@ async def follow_job(
     """
     given = last_event_id or begin.after
     follower = Follower(ledger, views, settings.artifact_dir, job_id, stopping=stopping)
-    history = await follower.history(_position(given) if given else Position())
-    if given and history.status.terminal and not (history.events or history.points):
+    after = _position(given) if given else Position()
+    history = await follower.history(after)
+    if after.is_end and history.status.terminal and not (history.events or history.points):
         return Response(status_code=204)
     return EventSourceResponse(follower.messages(history), headers=_HEADERS)
 

@@ -27,7 +27,7 @@ def run_once(ledger: Ledger, ending: runs.Ending = "failed", *, epochs: int = 2)
             f"artifact:{WEIGHTS['name']}": json.dumps({**WEIGHTS, "token": lease.token}),
             f"notice:{lease.token}:{epoch}": NOTICE,
         }
-        point = json.dumps({"epoch": epoch})
+        point = json.dumps({"epoch": epoch, "step": 10 * epoch, "loss": 1 / epoch})
         ledger.run(runs.report(lease, epoch, lease_ms=60_000, fields=fields, point=point, notice=NOTICE))
     settle(ledger, lease, ending)
     return lease.job_id
