@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from api.openapi import describe
 from api.problems import exception_handlers
+from api.requests import observe
 from api.routes import artifacts, health, jobs, workers
 from api.settings import ApiSettings
 from ledger import AsyncLedger, Keys
@@ -36,4 +37,5 @@ def create_app(settings: ApiSettings) -> FastAPI:
     for router in (jobs.router, artifacts.router, workers.router, health.router):
         app.include_router(router)
     describe(app)
+    observe(app, access_log=settings.access_log)
     return app

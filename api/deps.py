@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Path, Request
 
 from api.bodies import read_json
 from api.errors import ParametersInvalid
+from api.requests import request_id_of
 from api.settings import ApiSettings
 from ledger import AsyncLedger, Idempotency, JobNotFound, WeightsMissing, reads
 from lowland.errors import FieldError, SpecInvalid
@@ -38,6 +39,13 @@ async def _caller() -> str:
 
 LedgerDep = Annotated[AsyncLedger, Depends(_ledger)]
 SettingsDep = Annotated[ApiSettings, Depends(_settings)]
+
+
+async def _request_id(request: Request) -> str:
+    return request_id_of(request)
+
+
+RequestId = Annotated[str, Depends(_request_id)]
 CallerDep = Annotated[str, Depends(_caller)]
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api import errors
+from api.requests import request_id_of
 from ledger import (
     CheckpointMissing,
     EventRefused,
@@ -52,6 +53,8 @@ class Problem(BaseModel):
     """What happened this time, and what would be accepted."""
     instance: str
     """The path that was asked for."""
+    request_id: str
+    """Of the request: the answer's `X-Request-Id`, and in the logs."""
     errors: list[FieldError] = []
     """One entry per mistake, where the problem is in what was sent."""
     job_status: Status | None = None
@@ -126,6 +129,7 @@ async def _answer(request: Request, error: Exception) -> Response:
         status=kind.status,
         detail=detail,
         instance=_path(request),
+        request_id=request_id_of(request),
         **_members(error),
     )
     return _response(problem, _headers(error))
@@ -141,7 +145,14 @@ async def _answer_http(request: Request, error: HTTPException) -> Response:
             return await _answer(request, errors.MethodNotAllowed(request.method, path, _allowed(request)))
         case status:
             title = HTTPStatus(status).phrase
-            blank = Problem(type="about:blank", title=title, status=status, detail=error.detail, instance=path)
+            blank = Problem(
+                type="about:blank",
+                title=title,
+                status=status,
+                detail=error.detail,
+                instance=path,
+                request_id=request_id_of(request),
+            )
             return _response(blank, error.headers or {})
 
 

@@ -10,3 +10,5 @@ class ApiSettings(LedgerSettings):
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1)
     """The largest request body that is read, in bytes."""
+    access_log: bool = True
+    """Whether each request gets a line in the log; those of probes, `/healthz` and the like, only at level DEBUG."""

@@ -22,6 +22,13 @@ class Chore:
     taker: str
     failures: int
     """How often it has been tried in vain."""
+    request_id: str = ""
+    """Of the request that made the job; empty where it is not at hand."""
+
+    @property
+    def job_id(self) -> str:
+        """Whose chore it is."""
+        return self.member.split()[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,8 @@ def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]
 
     def read(answer: Answer) -> list[Chore]:
         return [
-            Chore(kind, str(member), taker, int(failures)) for member, failures in cast("list[list[str]]", answer[1:])
+            Chore(kind, str(member), taker, int(failures), request_id)
+            for member, failures, request_id in cast("list[list[str]]", answer[1:])
         ]
 
     return Call("take", (kind, taker, most, kept_ms), read)

@@ -16,6 +16,7 @@ from typing import Final
 
 from ledger import JobNotFound, Ledger, LedgerUnavailable, OtherStore, chores, presence, reads
 from ledger.chores import Chore, Kind, Told
+from ledger.logs import about
 from ledger.packing import RECORD_FILE, read_record, write_record
 from ledger.store import job_folder, read_store_id
 from lowland.spec import Status
@@ -72,6 +73,11 @@ class Chores:
         self._hands.shutdown(wait=True, cancel_futures=True)
 
     def _do(self, chore: Chore) -> None:
+        names = {"chore": chore.kind, "job_id": chore.job_id}
+        with about(**names, **({"request_id": chore.request_id} if chore.request_id else {})):
+            self._try(chore)
+
+    def _try(self, chore: Chore) -> None:
         try:
             self._ways[chore.kind](chore)
         except JobNotFound:

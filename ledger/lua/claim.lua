@@ -7,16 +7,16 @@
 --   ARGV  1 claim id (one per call)   2 worker   3 incarnation   4 runner   5 lease_ms
 --         6 detail and 7 error (JSON) of a run broken off
 --   ->    {'ok', job id, token, attempt, slots with commas, device model, the latest checkpoint's or '', spec,
---         checkpoints} | {'nothing_fits'} | {'no_free_slot'} | {'draining'} | {'not_enrolled'}  event: running
+--         checkpoints, id of the request that made the job or ''} | {'nothing_fits'} | {'no_free_slot'} | {'draining'} | {'not_enrolled'}  event: running
 local claim_id, worker, incarnation, runner, lease_ms, detail, error = unpack(ARGV)
 
 local function answer(id, token)
   local run = 'run:' .. token .. ':'
-  local attempt, slots, model, spec, checkpoints = get(id, run .. 'attempt', run .. 'device', run .. 'model', 'spec',
-    'checkpoints')
+  local attempt, slots, model, spec, checkpoints, request_id = get(id, run .. 'attempt', run .. 'device', run .. 'model',
+    'spec', 'checkpoints', 'request_id')
   local latest, former = cjson.decode(checkpoints or '[]')[1], ''
   if latest then former = get(id, 'run:' .. integer(latest.token) .. ':model') or '' end
-  return {'ok', id, token, attempt, slots, model, former, spec, checkpoints or ''}
+  return {'ok', id, token, attempt, slots, model, former, spec, checkpoints or '', request_id or ''}
 end
 
 local repeated = redis.call('HMGET', key('claim', claim_id), 'id', 'token')
