@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from api.metrics import Metrics
 from api.openapi import describe
 from api.problems import exception_handlers
 from api.requests import observe
-from api.routes import artifacts, health, jobs, workers
+from api.routes import artifacts, health, jobs, metrics, workers
 from api.settings import ApiSettings
 from ledger import AsyncLedger, Keys
 from lowland import __version__
@@ -34,8 +35,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    for router in (jobs.router, artifacts.router, workers.router, health.router):
+    app.state.metrics = Metrics()
+    for router in (jobs.router, artifacts.router, workers.router, health.router, metrics.router):
         app.include_router(router)
     describe(app)
-    observe(app, access_log=settings.access_log)
+    observe(app, app.state.metrics.http, access_log=settings.access_log)
     return app

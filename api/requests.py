@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import HttpMetrics
 from ledger.logs import begin_request
 
 log: Final = logging.getLogger(__name__)
@@ -32,10 +33,10 @@ _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 NO_ROUTE: Final = "none"
 
 
-def observe(app: FastAPI, *, access_log: bool) -> None:
+def observe(app: FastAPI, metrics: HttpMetrics, *, access_log: bool) -> None:
     """Have every request of the app observed."""
     make = app.build_middleware_stack
-    app.build_middleware_stack = lambda: Observed(make(), access_log=access_log)
+    app.build_middleware_stack = lambda: Observed(make(), metrics, access_log=access_log)
 
 
 def request_id_of(request: Request) -> str:
@@ -48,11 +49,13 @@ class Observed:
 
     Args:
         app: what is inside.
+        metrics: counts the answers.
         access_log: whether each request gets a line in the log.
     """
 
-    def __init__(self, app: ASGIApp, *, access_log: bool) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, *, access_log: bool) -> None:
         self._app = app
+        self._metrics = metrics
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,20 +67,22 @@ class Observed:
         scope.setdefault("state", {})["request_id"] = request_id
         begin_request(request_id)
         began_at = time.perf_counter()
-        status = 500
+        status, answered_at = 500, began_at
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered_at
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered_at = message["status"], time.perf_counter()
                 message["headers"] = [*message["headers"], (_NAME, request_id.encode())]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         finally:
+            route = route_of(scope)
+            self._metrics.count(scope["method"], route, status, answered_at - began_at)
             if self._access_log:
-                _log(scope, status, time.perf_counter() - began_at)
+                _log(scope["method"], route, status, time.perf_counter() - began_at)
 
 
 def _given_id(scope: Scope) -> str | None:
@@ -90,9 +95,8 @@ def route_of(scope: MutableMapping[str, Any]) -> str:
     return getattr(scope.get("route"), "path", NO_ROUTE)
 
 
-def _log(scope: Scope, status: int, seconds: float) -> None:
-    route = route_of(scope)
+def _log(method: str, route: str, status: int, seconds: float) -> None:
     level = logging.DEBUG if route in _PROBES else logging.INFO
     if log.isEnabledFor(level):
-        said = {"method": scope["method"], "route": route, "status": status, "seconds": round(seconds, 6)}
+        said = {"method": method, "route": route, "status": status, "seconds": round(seconds, 6)}
         log.log(level, "request", extra=said)

@@ -72,14 +72,14 @@ def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]
     return Call("take", (kind, taker, most, kept_ms), read)
 
 
-def tick_off(chore: Chore) -> Call[None]:
-    """A chore is done."""
-    return Call("tick_off", (chore.kind, chore.member, chore.taker, ""), lambda answer: None)
+def tick_off(chore: Chore, result: Literal["done", "given_up"] = "done") -> Call[None]:
+    """A chore is done, or nobody will try it again."""
+    return Call("tick_off", (chore.kind, chore.member, chore.taker, "", result), lambda answer: None)
 
 
 def put_off(chore: Chore, *, again_ms: int) -> Call[None]:
     """A chore has failed and is due again later."""
-    return Call("tick_off", (chore.kind, chore.member, chore.taker, again_ms), lambda answer: None)
+    return Call("tick_off", (chore.kind, chore.member, chore.taker, again_ms, "failed"), lambda answer: None)
 
 
 def read_record(job_id: str) -> Call[Record]:

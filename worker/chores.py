@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from ledger import JobNotFound, Ledger, LedgerUnavailable, OtherStore, chores, presence, reads
 from ledger.chores import Chore, Kind, Told
@@ -159,16 +159,16 @@ class Chores:
     def _not_delivered(self, chore: Chore, error: NotDelivered) -> None:
         if error.for_good or chore.failures >= len(SCHEDULE_S):
             log.warning("webhook given up: %s: %s", chore.member, error)
-            self._tick_off(chore)
+            self._tick_off(chore, "given_up")
         else:
             pause_s = SCHEDULE_S[chore.failures]
             log.warning("webhook not delivered: %s, again in %d s: %s", chore.member, pause_s, error)
             self._put_off(chore, pause_s * 1000)
 
-    def _tick_off(self, chore: Chore) -> None:
+    def _tick_off(self, chore: Chore, result: Literal["done", "given_up"] = "done") -> None:
         # where the ledger is away the chore is due again by itself
         with suppress(LedgerUnavailable):
-            self._ledger.run(chores.tick_off(chore))
+            self._ledger.run(chores.tick_off(chore, result))
 
     def _put_off(self, chore: Chore, again_ms: int) -> None:
         with suppress(LedgerUnavailable):

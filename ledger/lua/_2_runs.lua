@@ -61,6 +61,7 @@ local function end_run(id, event, outcome, detail, error, now)
     'requested', '')
   local by_request = outcome == 'cancelled' or outcome == 'paused' or outcome == 'put_back'
   if not by_request and get(id, run .. 'engine') then redis.call('HINCRBY', key('job', id), 'spent', 1) end
+  count('ended:' .. outcome)
   if error == '' then clear_error(id)
   else redis.call('HSET', key('job', id), 'error', error, 'error_ms', integer(now)) end
   note(id, to, now, 'outcome', outcome, 'token', token, 'worker', worker, 'detail', detail)
@@ -105,7 +106,10 @@ local function clear_slots(worker, gone, detail, error, now)
     if gone(runner) then
       redis.call('HDEL', key('slots', worker), slot)
       wake_keeper()
-      if holds_lease(id, token) then add_ended(ended, id, lose_run(id, detail, error, now)) end
+      if holds_lease(id, token) then
+        count('lost:runner_gone')
+        add_ended(ended, id, lose_run(id, detail, error, now))
+      end
     end
   end
   return ended

@@ -98,9 +98,22 @@ if waits then
 end
 if not best then return {'nothing_fits'} end
 
+local function count_wait(class, ms)
+  local bound = 'inf'
+  for _, each in ipairs(WAIT_BOUNDS_MS) do
+    if ms <= each then
+      bound = integer(each)
+      break
+    end
+  end
+  count('wait:' .. class .. ':' .. bound)
+  count('wait_ms:' .. class, integer(ms))
+end
+
 local id, chosen, names = best.id, choose_slots(pool, best.needs), {}
 for i, slot in ipairs(chosen) do names[i] = slot.name end
 local slots, model = table.concat(names, ','), chosen[1].model
+count_wait(best.needs.class, now - get(id, 'queued_ms'))
 dequeue(id)
 move(id, 'claim')
 local token = integer(redis.call('HINCRBY', key('job', id), 'token', 1))

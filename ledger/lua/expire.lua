@@ -14,6 +14,7 @@ redis.call('HSET', key('attended'), 'seen_ms', integer(now), 'since_ms', since_m
 local ended = {'ok'}
 if now - since_ms < tonumber(lease_ms) then return ended end
 for _, id in ipairs(redis.call('ZRANGE', key('leases'), '-inf', integer(now), 'BYSCORE', 'LIMIT', 0, most)) do
+  count('lost:expired')
   add_ended(ended, id, lose_run(id, detail, error, now))
 end
 return ended

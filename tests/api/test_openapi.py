@@ -30,6 +30,7 @@ def test_every_route_has_a_stable_name_a_summary_and_a_tag(document: dict[str, A
         "get_artifact": ("get", "/jobs/{job_id}/artifacts/{name}"),
         "get_health": ("get", "/healthz"),
         "get_readiness": ("get", "/readyz"),
+        "get_metrics": ("get", "/metrics"),
     }
     assert all(operation["summary"] and operation["tags"] for _, _, operation in operations(document))
 
