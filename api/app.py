@@ -9,8 +9,9 @@ from api.metrics import Metrics
 from api.openapi import describe
 from api.problems import exception_handlers
 from api.requests import observe
-from api.routes import artifacts, health, jobs, metrics, workers
+from api.routes import artifacts, health, jobs, logs, metrics, workers
 from api.settings import ApiSettings
+from api.stopping import told_to_stop
 from ledger import AsyncLedger, Keys
 from lowland import __version__
 
@@ -21,7 +22,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.ledger = AsyncLedger(settings.redis_url, Keys(settings.redis_prefix))
-        yield
+        with told_to_stop() as app.state.stopping:
+            yield
         await app.state.ledger.close()
 
     app = FastAPI(
@@ -36,7 +38,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
-    for router in (jobs.router, artifacts.router, workers.router, health.router, metrics.router):
+    for router in (jobs.router, logs.router, artifacts.router, workers.router, health.router, metrics.router):
         app.include_router(router)
     describe(app)
     observe(app, app.state.metrics.http, access_log=settings.access_log)

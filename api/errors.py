@@ -9,6 +9,7 @@ ApiError
   ├ ContentTypeUnsupported   the body is declared as something else than JSON
   ├ ArtifactNotFound         the job has no artifact of this name
   ├ ArtifactLost             the ledger names the artifact, but the store does not hold its file
+  ├ LogMissing               the job has had no such attempt, or its log is not in the artifact store
   └ RangeUnsatisfiable       the Range header asks for bytes that are not there
 """
 
@@ -86,6 +87,17 @@ class ArtifactLost(ApiError):
         super().__init__(
             f"{name} of job {job_id} was recorded, but its file is not in this server's artifact store; "
             "check that LOWLAND_ARTIFACT_DIR is the workers' folder"
+        )
+
+
+class LogMissing(ApiError):
+    """The job has had no such attempt, or its log is not in the artifact store."""
+
+    def __init__(self, job_id: str, problem: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id} has no such log: {problem}; its `attempts` lists those it has had, and LOWLAND_ARTIFACT_DIR "
+            "is to be the workers' folder"
         )
 
 

@@ -84,6 +84,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     JobNotFound: Kind(404, "job-not-found", "There is no such job"),
     errors.ArtifactNotFound: Kind(404, "artifact-not-found", "There is no such artifact"),
     errors.ArtifactLost: Kind(404, "artifact-lost", "The artifact's file is missing"),
+    errors.LogMissing: Kind(404, "log-missing", "There is no such log"),
     errors.RangeUnsatisfiable: Kind(416, "range-unsatisfiable", "The range is not in the file"),
     IdempotencyKeyReused: Kind(422, "idempotency-key-reused", "The idempotency key belongs to another body"),
     JobGone: Kind(410, "job-gone", "The job has been deleted"),

@@ -25,6 +25,7 @@ def test_every_route_has_a_stable_name_a_summary_and_a_tag(document: dict[str, A
         "pause_job": ("post", "/jobs/{job_id}/pause"),
         "resume_job": ("post", "/jobs/{job_id}/resume"),
         "retry_job": ("post", "/jobs/{job_id}/retry"),
+        "get_logs": ("get", "/jobs/{job_id}/logs"),
         "list_workers": ("get", "/workers"),
         "drain_worker": ("post", "/workers/{worker_id}/drain"),
         "get_artifact": ("get", "/jobs/{job_id}/artifacts/{name}"),
