@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from api.metrics import Metrics
 from api.openapi import describe
 from api.problems import exception_handlers
+from api.proxies import stand_behind
 from api.requests import observe
 from api.routes import artifacts, health, jobs, logs, metrics, workers
 from api.settings import ApiSettings
@@ -41,5 +42,6 @@ def create_app(settings: ApiSettings) -> FastAPI:
     for router in (jobs.router, logs.router, artifacts.router, workers.router, health.router, metrics.router):
         app.include_router(router)
     describe(app)
+    stand_behind(app, settings)
     observe(app, app.state.metrics.http, access_log=settings.access_log)
     return app
