@@ -14,7 +14,8 @@ COPY constraints.txt ./
 
 FROM base AS server
 RUN pip install -c constraints.txt \
-    celery click fastapi httpx2 kombu pydantic pydantic-settings redis rich uuid-utils 'uvicorn[standard]'
+    celery click fastapi httpx2 kombu prometheus-client pydantic pydantic-settings redis rich standardwebhooks structlog uuid-utils \
+    'uvicorn[standard]'
 COPY lowland lowland
 COPY ledger ledger
 COPY worker worker
@@ -27,7 +28,7 @@ CMD ["uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8000", "--timeou
 FROM base AS worker
 RUN pip install -c constraints.txt \
     celery click contourpy httpx2 kombu numpy pillow pyarrow pydantic pydantic-settings redis rich safetensors \
-    scikit-learn torch torchvision uuid-utils
+    scikit-learn structlog torch torchvision uuid-utils
 COPY lowland lowland
 COPY ledger ledger
 COPY sam sam

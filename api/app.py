@@ -5,9 +5,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from api.metrics import Metrics
 from api.openapi import describe
 from api.problems import exception_handlers
-from api.routes import artifacts, events, health, jobs, metrics, workers
+from api.proxies import stand_behind
+from api.requests import observe
+from api.routes import artifacts, events, health, jobs, logs, metrics, monitoring, workers
 from api.settings import ApiSettings
 from api.stopping import told_to_stop
 from api.views import Views
@@ -38,7 +41,19 @@ def create_app(settings: ApiSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    for router in (jobs.router, metrics.router, events.router, artifacts.router, workers.router, health.router):
+    app.state.metrics = Metrics()
+    for router in (
+        jobs.router,
+        metrics.router,
+        events.router,
+        logs.router,
+        artifacts.router,
+        workers.router,
+        health.router,
+        monitoring.router,
+    ):
         app.include_router(router)
     describe(app)
+    stand_behind(app, settings)
+    observe(app, app.state.metrics.http, access_log=settings.access_log)
     return app

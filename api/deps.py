@@ -11,6 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.bodies import read_json
 from api.errors import ParametersInvalid
+from api.requests import request_id_of
 from api.settings import ApiSettings
 from api.views import Views
 from ledger import AsyncLedger, Idempotency, JobNotFound, WeightsMissing, reads
@@ -51,6 +52,13 @@ LedgerDep = Annotated[AsyncLedger, Depends(_ledger)]
 SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 ViewsDep = Annotated[Views, Depends(_views)]
 StoppingDep = Annotated[asyncio.Event, Depends(_stopping)]
+
+
+async def _request_id(request: Request) -> str:
+    return request_id_of(request)
+
+
+RequestId = Annotated[str, Depends(_request_id)]
 CallerDep = Annotated[str, Depends(_caller)]
 
 

@@ -10,6 +10,7 @@ ApiError
   ├ ArtifactNotFound         the job has no artifact of this name
   ├ ArtifactLost             the ledger names the artifact, but the store does not hold its file
   ├ HistoryLost              the job is finished, but the store does not hold its record
+  ├ LogMissing               the job has had no such attempt, or its log is not in the artifact store
   └ RangeUnsatisfiable       the Range header asks for bytes that are not there
 """
 
@@ -98,6 +99,17 @@ class HistoryLost(ApiError):
         super().__init__(
             f"the record of job {job_id} is not in this server's artifact store, or cannot be read; check that "
             "LOWLAND_ARTIFACT_DIR is the keeper's folder"
+        )
+
+
+class LogMissing(ApiError):
+    """The job has had no such attempt, or its log is not in the artifact store."""
+
+    def __init__(self, job_id: str, problem: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id} has no such log: {problem}; its `attempts` lists those it has had, and LOWLAND_ARTIFACT_DIR "
+            "is to be the workers' folder"
         )
 
 

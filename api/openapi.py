@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from api.problems import Problem
+from api.requests import REQUEST_ID_HEADER
 from lowland.spec import JobSpec
 from lowland.spec.unions import tagged_union
 
@@ -29,9 +30,26 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = from_routes()
         document["components"]["schemas"] |= _schemas()
+        _name_requests(document)
         return document
 
     app.openapi = openapi
+
+
+def _name_requests(document: dict[str, Any]) -> None:
+    """Say of every route that it takes an id for the request and answers one."""
+    text = {"type": "string", "minLength": 1, "maxLength": 128}
+    given = "Names the request in logs and in the answer; printable ASCII without spaces and quotes, else it gets one."
+    components = document["components"]
+    components["parameters"] = {
+        "RequestId": {"name": REQUEST_ID_HEADER, "in": "header", "description": given, "schema": text}
+    }
+    components["headers"] = {"RequestId": {"description": "The request's id.", "schema": text}}
+    for path in document["paths"].values():
+        for operation in [part for name, part in path.items() if name != "parameters"]:
+            for response in operation["responses"].values():
+                response.setdefault("headers", {})[REQUEST_ID_HEADER] = {"$ref": "#/components/headers/RequestId"}
+        path["parameters"] = [{"$ref": "#/components/parameters/RequestId"}]
 
 
 @cache

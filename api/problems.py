@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api import errors
+from api.requests import request_id_of
 from ledger import (
     CheckpointMissing,
     EventRefused,
@@ -52,6 +53,8 @@ class Problem(BaseModel):
     """What happened this time, and what would be accepted."""
     instance: str
     """The path that was asked for."""
+    request_id: str
+    """Of the request: the answer's `X-Request-Id`, and in the logs."""
     errors: list[FieldError] = []
     """One entry per mistake, where the problem is in what was sent."""
     job_status: Status | None = None
@@ -82,6 +85,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.ArtifactNotFound: Kind(404, "artifact-not-found", "There is no such artifact"),
     errors.ArtifactLost: Kind(404, "artifact-lost", "The artifact's file is missing"),
     errors.HistoryLost: Kind(404, "history-lost", "The job's record is missing"),
+    errors.LogMissing: Kind(404, "log-missing", "There is no such log"),
     errors.RangeUnsatisfiable: Kind(416, "range-unsatisfiable", "The range is not in the file"),
     IdempotencyKeyReused: Kind(422, "idempotency-key-reused", "The idempotency key belongs to another body"),
     JobGone: Kind(410, "job-gone", "The job has been deleted"),
@@ -127,6 +131,7 @@ async def _answer(request: Request, error: Exception) -> Response:
         status=kind.status,
         detail=detail,
         instance=_path(request),
+        request_id=request_id_of(request),
         **_members(error),
     )
     return _response(problem, _headers(error))
@@ -142,7 +147,14 @@ async def _answer_http(request: Request, error: HTTPException) -> Response:
             return await _answer(request, errors.MethodNotAllowed(request.method, path, _allowed(request)))
         case status:
             title = HTTPStatus(status).phrase
-            blank = Problem(type="about:blank", title=title, status=status, detail=error.detail, instance=path)
+            blank = Problem(
+                type="about:blank",
+                title=title,
+                status=status,
+                detail=error.detail,
+                instance=path,
+                request_id=request_id_of(request),
+            )
             return _response(blank, error.headers or {})
 
 

@@ -1,8 +1,14 @@
 """How the API is configured, read from the environment."""
 
-from pydantic import Field
+import re
+from typing import Annotated, Final
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
 from ledger import LedgerSettings
+
+_ORIGIN: Final = re.compile(r"\*|https?://[^/\s,*]+")
 
 
 class ApiSettings(LedgerSettings):
@@ -10,3 +16,23 @@ class ApiSettings(LedgerSettings):
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1)
     """The largest request body that is read, in bytes."""
+    access_log: bool = True
+    """Whether each request gets a line in the log; those of probes, `/healthz` and the like, only at level DEBUG."""
+    cors_origins: Annotated[list[str], NoDecode] = Field(default=[])
+    """Origins whose pages may use the API in a browser, such as `https://lab.example.org`, with commas between; `*` is
+    any. By default none."""
+    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """What a proxy has before the API's paths, such as `/lowland`; whether it strips that or not."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, origins: object) -> object:
+        return [one.strip() for one in origins.split(",") if one.strip()] if isinstance(origins, str) else origins
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin; give scheme and host, as https://lab.example.org, or *")
+        return origins

@@ -15,6 +15,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from api import ApiSettings  # noqa: E402  the rooms lie beside docs, not in site-packages
+from api.metrics import METRICS  # noqa: E402
 from ledger import LedgerSettings  # noqa: E402
 from lowland.spec import JobSpec  # noqa: E402
 from lowland.spec.base import wire_fields  # noqa: E402
@@ -138,10 +139,35 @@ had at first, and starts over, or with `?from_checkpoint=true` goes on from the 
 """
 
 
+def metrics_page() -> str:
+    """Every metric of GET /metrics."""
+    lines = [
+        "# Metrics",
+        "",
+        "Written by `docs/generate.py` from `api/metrics.py`. What `GET /metrics` answers, in Prometheus's text form;",
+        "how to scrape it, and what to watch, is in [monitoring](../how-to/monitoring.md).",
+        "",
+        "| metric | type | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} |")
+    return "\n".join(lines) + "\n" + _ABOUT_METRICS
+
+
+_ABOUT_METRICS: Final = """
+Counters and the histogram of claims are kept in Redis, raised by the scripts that do what is counted: they outlive
+every process, are the same on each API process, and go back to 0 only where the ledger is lost. `lowland_http_*` are
+counted by each API process for itself, since it started.
+"""
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/job-spec.md": job_spec_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/states.md": states_page,
+    "docs/reference/metrics.md": metrics_page,
 }
 
 

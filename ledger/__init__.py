@@ -1,6 +1,6 @@
 """The ledger: the truth about every job, in Redis. State changes happen here and nowhere else."""
 
-from ledger import chores, presence, reads, rebuilding, runs, transitions
+from ledger import chores, measures, past, presence, reads, rebuilding, runs, transitions
 from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
@@ -55,6 +55,8 @@ __all__ = [
     "WeightsMissing",
     "WorkerNotFound",
     "chores",
+    "measures",
+    "past",
     "presence",
     "reads",
     "rebuilding",

@@ -22,6 +22,13 @@ class Chore:
     taker: str
     failures: int
     """How often it has been tried in vain."""
+    request_id: str = ""
+    """Of the request that made the job; empty where it is not at hand."""
+
+    @property
+    def job_id(self) -> str:
+        """Whose chore it is."""
+        return self.member.split()[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +65,21 @@ def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]
 
     def read(answer: Answer) -> list[Chore]:
         return [
-            Chore(kind, str(member), taker, int(failures)) for member, failures in cast("list[list[str]]", answer[1:])
+            Chore(kind, str(member), taker, int(failures), request_id)
+            for member, failures, request_id in cast("list[list[str]]", answer[1:])
         ]
 
     return Call("take", (kind, taker, most, kept_ms), read)
 
 
-def tick_off(chore: Chore) -> Call[None]:
-    """A chore is done."""
-    return Call("tick_off", (chore.kind, chore.member, chore.taker, ""), lambda answer: None)
+def tick_off(chore: Chore, result: Literal["done", "given_up"] = "done") -> Call[None]:
+    """A chore is done, or nobody will try it again."""
+    return Call("tick_off", (chore.kind, chore.member, chore.taker, "", result), lambda answer: None)
 
 
 def put_off(chore: Chore, *, again_ms: int) -> Call[None]:
     """A chore has failed and is due again later."""
-    return Call("tick_off", (chore.kind, chore.member, chore.taker, again_ms), lambda answer: None)
+    return Call("tick_off", (chore.kind, chore.member, chore.taker, again_ms, "failed"), lambda answer: None)
 
 
 def read_record(job_id: str) -> Call[Record]:

@@ -3,6 +3,7 @@
     written by submit    id status spec owner queue priority max_attempts attempts_allowed created_ms
                          webhook_events webhook_secret, if there is a webhook
     by what GET shows    version, counted up with every change
+                         request_id, if a request has made it
     while it waits       queued_ms
     by claim             token worker device started_ms     run:{token}:{attempt,worker,device,model,started_ms}
     by begin             run:{token}:engine

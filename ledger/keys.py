@@ -39,6 +39,8 @@ LAYOUT: Final[Mapping[str, str]] = {
     "chores": "chores:%s",  # zset    of one kind: member by when it is due, ms
     "taken": "taken:%s:%s",  # string  kind, member -> who is at it
     "failures": "failures:%s",  # hash    of one kind: member -> how often it has failed
+    # what is measured
+    "counters": "counters",  # hash    what has happened -> how often; see measures.py
     # the ledger itself
     "schema": "schema",  # string  version of this layout
     "store": "store",  # string  id of the artifact store that belongs to it

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal, cast
 
 from pydantic import ValidationError
@@ -71,6 +71,8 @@ class Lease(Run):
     spec: JobSpec
     checkpoints: tuple[Checkpoint, ...]
     """Where to go on from: the latest, and the one before in case that is damaged."""
+    request_id: str = ""
+    """Of the request that made the job, for logs; empty where it is not known."""
 
 
 class SpecUnreadable(LedgerError):
@@ -87,6 +89,16 @@ class Ended:
 
     job_id: str
     status: Status
+    token: int = field(default=0, compare=False)
+    attempt: int = field(default=0, compare=False)
+    request_id: str = field(default="", compare=False)
+    """Of the request that made the job; empty where it is not known."""
+
+
+def names_of(run: Lease | Ended) -> dict[str, str | int]:
+    """What a run is called in logs."""
+    names: dict[str, str | int] = {"job_id": run.job_id, "attempt": run.attempt, "token": run.token}
+    return {**names, "request_id": run.request_id} if run.request_id else names
 
 
 Ending = Literal["succeeded", "failed", "stopped", "lost"]
@@ -117,7 +129,9 @@ def claim(
             raise NotEnrolled(worker)
         if answer[0] != "ok":
             return None
-        job_id, token, attempt, device, model, former_model, spec, checkpoints = (str(part) for part in answer[1:])
+        job_id, token, attempt, device, model, former_model, spec, checkpoints, request_id = (
+            str(part) for part in answer[1:]
+        )
         try:
             read_spec = JobSpec.stored(spec)
         except ValidationError as error:
@@ -133,6 +147,7 @@ def claim(
             former_model=former_model,
             spec=read_spec,
             checkpoints=read_checkpoints(checkpoints),
+            request_id=request_id,
         )
 
     return Call("claim", (claim_id, worker, incarnation, runner, lease_ms, failure.detail, failure.to_json()), read)
@@ -213,5 +228,8 @@ def _wish(answer: Answer, lease: Lease) -> Wish | None:
 
 def read_ended(answer: Answer) -> list[Ended]:
     """The runs that an answer says were ended."""
-    words = [str(part) for part in answer[1:]]
-    return [Ended(job_id, Status(status)) for job_id, status in zip(words[::2], words[1::2], strict=True)]
+    words = iter(str(part) for part in answer[1:])
+    return [
+        Ended(job_id, Status(status), int(token), int(attempt or 0), request_id)
+        for job_id, status, token, attempt, request_id in zip(words, words, words, words, words, strict=True)
+    ]

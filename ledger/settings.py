@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +22,11 @@ class LedgerSettings(BaseSettings):
     lease_s: float = Field(default=30.0, gt=0)
     """How long a worker may be silent before its job is given to another. It is renewed every second, or more often."""
 
+    log_format: Literal["json", "console"] | None = None
+    """How each process writes its log: JSON lines or lines for people; by default these on a terminal, else JSON."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """What is too unimportant for the log: everything below."""
+
     @classmethod
     def of_process(cls) -> Self:
         """Read them where a process starts; a wrong one ends it, with one line on standard error and exit code 2."""
@@ -31,6 +36,11 @@ class LedgerSettings(BaseSettings):
             mistake = error.errors()[0]
             print(f"lowland: LOWLAND_{str(mistake['loc'][0]).upper()}: {mistake['msg']}", file=sys.stderr)
             raise SystemExit(2) from error
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
 
     @field_validator("artifact_dir")
     @classmethod

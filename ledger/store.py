@@ -2,7 +2,7 @@
 
     ROOT/store.json                      its id, which the ledger knows too
     ROOT/jobs/{job id}/record.json       all there is about a finished job (packing.py)
-    ROOT/jobs/{job id}/{token}/{name}    what a run has written
+    ROOT/jobs/{job id}/{token}/{name}    what a run has written; engine.log is what its engine has printed
 
 Each run writes to a folder of its own, so that one which lost its lease can spoil nothing; a file counts once the
 ledger names it with its checksum.
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 _MARK: Final = "store.json"
+#: Where an engine's standard output and error go, in the folder of its run.
+ENGINE_LOG: Final = "engine.log"
 
 
 def job_folder(root: Path, job_id: str) -> Path:

@@ -25,7 +25,9 @@ class Idempotency:
     """A digest of what is asked for: under one key it stays the same."""
 
 
-def submit(job_id: str, spec: JobSpec, *, owner: str, idempotency: Idempotency | None = None) -> Call[Job]:
+def submit(
+    job_id: str, spec: JobSpec, *, owner: str, idempotency: Idempotency | None = None, request_id: str | None = None
+) -> Call[Job]:
     """Create a job and queue it; gives it, or the one that was made under this idempotency key before.
 
     Args:
@@ -33,6 +35,7 @@ def submit(job_id: str, spec: JobSpec, *, owner: str, idempotency: Idempotency |
         spec: what to train.
         owner: whose it is.
         idempotency: what to know a repeated request by; None for one that nobody repeats.
+        request_id: of the HTTP request, for the logs of whoever has to do with the job later.
 
     Raises:
         IdempotencyKeyReused: the key was used for something else.
@@ -52,6 +55,8 @@ def submit(job_id: str, spec: JobSpec, *, owner: str, idempotency: Idempotency |
         fields["webhook_events"] = ",".join(webhook.events)
     if secret is not None:
         fields["webhook_secret"] = secret
+    if request_id is not None:
+        fields["request_id"] = request_id
     key, fingerprint = (idempotency.key, idempotency.fingerprint) if idempotency else ("", "")
 
     def read(answer: Answer) -> Job:

@@ -8,7 +8,6 @@ import logging
 import os
 import queue
 import threading
-import time
 from contextlib import suppress
 from typing import Final, Self
 
@@ -60,11 +59,9 @@ class Output:
 class OutputHandler(logging.Handler):
     """Sends log records to an output."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, formatter: logging.Formatter) -> None:
         super().__init__()
         self._output = output
-        formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-        formatter.converter = time.gmtime
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:

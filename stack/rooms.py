@@ -30,6 +30,8 @@ def environment(folder: DataFolder, *, redis_url: str, workers: int | None) -> d
     ours.setdefault("LOWLAND_ARTIFACT_DIR", str(folder.artifacts))
     ours.setdefault("LOWLAND_GRACE_S", str(_ENGINE_GRACE_S))
     ours.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.cache))  # else torch makes one in the temporary folder
+    # they write to pipes of ours, whoever reads at the end
+    ours.setdefault("LOWLAND_LOG_FORMAT", "console" if sys.stderr.isatty() else "json")
     ours["LOWLAND_REDIS_URL"] = redis_url
     if workers is not None:
         ours["LOWLAND_SLOTS"] = str(workers)
@@ -68,7 +70,7 @@ def rooms(host: str, port: int, folder: DataFolder, variables: Mapping[str, str]
 
     # the same at every start, so that it ends what its predecessor left; another one for another data folder
     name = f"{hashlib.sha256(str(folder.path).encode()).hexdigest()[:8]}@%h"
-    celery = ("celery", "-A", "worker.app", "worker", "-n", name, "--loglevel", "INFO")
+    celery = ("celery", "-A", "worker.app", "worker", "-n", name)
     listen = ("--host", host, "--port", str(port))
     uvicorn = (
         "uvicorn",
@@ -76,7 +78,6 @@ def rooms(host: str, port: int, folder: DataFolder, variables: Mapping[str, str]
         *listen,
         "--timeout-graceful-shutdown",
         "3",
-        "--no-access-log",
         "--ws",
         "none",
     )

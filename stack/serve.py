@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from ledger import Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, presence
+from ledger.logs import formatter
 from stack.addresses import check_port, reachable, url_of
 from stack.errors import ChildKeepsDying, PackagesMissing, RedisUnusable, SettingsInvalid, StoppedAtOnce
 from stack.folder import DataFolder, check_artifacts, data_folder
@@ -68,9 +69,11 @@ def serve(options: Options) -> None:
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise PackagesMissing(missing, ROOT)
+    settings = read_settings()
     wishes = _Wishes()
     with data_folder(options.data_dir) as folder, Output(sys.stderr.fileno()) as output:
-        logging.basicConfig(level=logging.INFO, handlers=[OutputHandler(output)])
+        form = formatter(settings, process="serve", on_terminal=sys.stderr.isatty())
+        logging.basicConfig(level=settings.log_level, handlers=[OutputHandler(output, form)])
         port = check_port(options.host, options.port)
         house = Supervisor(output)
         try:
@@ -126,6 +129,19 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
             time.sleep(TICK_S)
 
 
+def read_settings() -> LedgerSettings:
+    """What the environment says.
+
+    Raises:
+        SettingsInvalid: a setting has a value that is not allowed.
+    """
+    try:
+        return LedgerSettings()
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        raise SettingsInvalid(f"LOWLAND_{mistake['loc'][0]}".upper(), mistake["msg"]) from error
+
+
 def open_ledger(url: str) -> Ledger:
     """The ledger that the settings name, on the Redis at the URL.
 
@@ -133,11 +149,9 @@ def open_ledger(url: str) -> Ledger:
         SettingsInvalid: a setting has a value that is not allowed.
         RedisUnusable: there is no such kind of URL.
     """
+    settings = read_settings()
     try:
-        return Ledger(url, Keys(LedgerSettings().redis_prefix))
-    except ValidationError as error:
-        mistake = error.errors()[0]
-        raise SettingsInvalid(f"LOWLAND_{mistake['loc'][0]}".upper(), mistake["msg"]) from error
+        return Ledger(url, Keys(settings.redis_prefix))
     except ValueError as error:
         raise RedisUnusable(_place(url), str(error)) from error
 

@@ -157,7 +157,8 @@ class Child:
         with stream:
             for line in iter(lambda: stream.readline(LONGEST_LINE), b""):
                 text = line.rstrip(b"\r\n")
-                self._output.line(prefix + text)
+                # a line of JSON says itself whose it is, and is to stay one
+                self._output.line(text if text.startswith(b'{"') and text.endswith(b"}") else prefix + text)
                 if text.strip():
                     self.last_words.append(text.decode("utf-8", "replace").strip())
 

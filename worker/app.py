@@ -1,5 +1,6 @@
 """The Celery worker, thin: `celery -A worker.app worker`. It answers bells; everything else is the runner's.
 
+setup_logging          the log is written as everywhere
 worker_init            the parent loads torch, so that engines can be forked warm; it computes nothing
 worker_ready           the worker enrolls in the ledger, and its heart beats
 worker_shutting_down   SIGTERM is passed on to the runners, which put their jobs back
@@ -18,6 +19,7 @@ from billiard.process import active_children
 from celery import Celery, Task, signals
 from celery.worker import state
 
+from ledger.logs import configure
 from worker.bells import ANSWER, bell_app, listen
 from worker.devices import machine_of
 from worker.heart import Beat, Heart
@@ -85,6 +87,12 @@ def answer(bell: Task) -> None:
     if worker.runner.drain.raised:
         os._exit(0)
     worker.runner.answer()
+
+
+@signals.setup_logging.connect
+def write_log(**_: Any) -> None:
+    """Log as every process of the server does; Celery leaves it to whoever listens here."""
+    configure(worker.settings, process="worker")
 
 
 @signals.worker_init.connect

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from ledger import JobNotFound, Ledger, LedgerUnavailable, OtherStore, chores, presence, reads
 from ledger.chores import Chore, Kind, Told
+from ledger.logs import about
 from ledger.packing import RECORD_FILE, read_record, write_record
 from ledger.store import job_folder, read_store_id
 from lowland.spec import Status
@@ -72,6 +73,11 @@ class Chores:
         self._hands.shutdown(wait=True, cancel_futures=True)
 
     def _do(self, chore: Chore) -> None:
+        names = {"chore": chore.kind, "job_id": chore.job_id}
+        with about(**names, **({"request_id": chore.request_id} if chore.request_id else {})):
+            self._try(chore)
+
+    def _try(self, chore: Chore) -> None:
         try:
             self._ways[chore.kind](chore)
         except JobNotFound:
@@ -153,16 +159,16 @@ class Chores:
     def _not_delivered(self, chore: Chore, error: NotDelivered) -> None:
         if error.for_good or chore.failures >= len(SCHEDULE_S):
             log.warning("webhook given up: %s: %s", chore.member, error)
-            self._tick_off(chore)
+            self._tick_off(chore, "given_up")
         else:
             pause_s = SCHEDULE_S[chore.failures]
             log.warning("webhook not delivered: %s, again in %d s: %s", chore.member, pause_s, error)
             self._put_off(chore, pause_s * 1000)
 
-    def _tick_off(self, chore: Chore) -> None:
+    def _tick_off(self, chore: Chore, result: Literal["done", "given_up"] = "done") -> None:
         # where the ledger is away the chore is due again by itself
         with suppress(LedgerUnavailable):
-            self._ledger.run(chores.tick_off(chore))
+            self._ledger.run(chores.tick_off(chore, result))
 
     def _put_off(self, chore: Chore, again_ms: int) -> None:
         with suppress(LedgerUnavailable):

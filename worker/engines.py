@@ -7,6 +7,7 @@ Either way the engine dies with its runner, holds no descriptor but its log and 
 `os._exit` or as any program does.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final, NoReturn
 
+from ledger.store import ENGINE_LOG
 from lowland.spec import JobSpec
 from worker.orphans import die_with
 
@@ -39,6 +41,8 @@ class Work:
     """The file that `model.init_from` means."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """What it must find in its environment, beside what is there."""
+    heading: str = ""
+    """The first line of its log: says whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,10 @@ def engine_command(work: Work, report_fd: int) -> list[str]:
 
 
 def _log(work: Work) -> FileIO:
-    return FileIO(work.folder / "engine.log", "a")
+    file = FileIO(work.folder / ENGINE_LOG, "a")
+    if work.heading:
+        file.write(work.heading.encode() + b"\n")
+    return file
 
 
 @contextmanager
@@ -140,6 +147,7 @@ def _become_engine(work: Work, runner: int, writing: int, log: int) -> NoReturn:
         die_with(runner)
         _forget_signals()
         _keep_only(writing, log)
+        logging.basicConfig(level=logging.WARNING, force=True)  # its log is plain text, and not the runner's
         os.environ.update(work.environment)
         from worker.engine import run  # noqa: PLC0415  loads torch; the runner itself does without
 

@@ -21,7 +21,9 @@ from ledger import (
     OtherStore,
     Presence,
     presence,
+    runs,
 )
+from ledger.logs import about
 from ledger.store import claim_store
 from worker.runner import REDIS_TIMEOUT_S
 from worker.settings import WorkerSettings
@@ -86,7 +88,8 @@ class Heart:
             log.warning("heartbeat not heard: %s", error)
         else:
             for ended in heard.ended:
-                log.warning("runner died: job %s is %s", ended.job_id, ended.status)
+                with about(worker=self._name, **runs.names_of(ended)):
+                    log.warning("runner died: job %s is %s", ended.job_id, ended.status)
             return Beat.DRAIN if heard.draining else Beat.GO_ON
         return Beat.GO_ON
 
@@ -109,7 +112,8 @@ class Heart:
             return Beat.REFUSED
         call = presence.enroll(self._presence(), self._machine, store=store, failure=RUNNER_DIED)
         for ended in self._ledger.run(call):
-            log.warning("run of a former worker ended: job %s is %s", ended.job_id, ended.status)
+            with about(worker=self._name, **runs.names_of(ended)):
+                log.warning("run of a former worker ended: job %s is %s", ended.job_id, ended.status)
         self._enrolled = True
         slots = ", ".join(f"{slot.name} ({slot.model})" for slot in self._machine.slots)
         log.info("worker enrolled: %s with %s", self._name, slots)

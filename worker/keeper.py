@@ -19,6 +19,7 @@ from typing import Final
 from celery import Celery
 
 from ledger import Failure, Keys, Ledger, LedgerUnavailable, LedgerUnusable, reads, runs
+from ledger.logs import about, configure
 from worker.bells import bell_app, ring
 from worker.chores import Chores
 from worker.settings import KeeperSettings
@@ -84,12 +85,14 @@ class Keeper:
 
     def _expire(self) -> None:
         for ended in self._ledger.run(runs.expire(failure=EXPIRED, lease_ms=self._lease_ms)):
-            log.warning("lease expired: job %s is %s", ended.job_id, ended.status)
+            with about(**runs.names_of(ended)):
+                log.warning("lease expired: job %s is %s", ended.job_id, ended.status)
 
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; gives the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    settings = KeeperSettings.of_process()
+    configure(settings, process="keeper")
     stopping = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -98,7 +101,6 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    settings = KeeperSettings.of_process()
     with Ledger(settings.redis_url, Keys(settings.redis_prefix)) as ledger:
         chores = Chores(ledger, settings)
         keeper = Keeper(ledger, bell_app(settings), chores, lease_s=settings.lease_s)

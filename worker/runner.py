@@ -28,6 +28,7 @@ from ledger import (
     runs,
 )
 from ledger.calls import Call
+from ledger.logs import about
 from ledger.store import read_store_id, run_folder
 from lowland.spec import Status
 from lowland.spec.reports import Noticed
@@ -112,7 +113,8 @@ class Runner:
         try:
             if (lease := self._claim()) is None:
                 return False
-            self._see_through(lease)
+            with about(worker=self._worker, **runs.names_of(lease)):
+                self._see_through(lease)
         except SpecUnreadable as error:
             log.error("%s", error)
             failure = Failure(type="spec-unreadable", title="The job spec cannot be read", detail=str(error))
@@ -212,7 +214,14 @@ class Runner:
         folder.mkdir(parents=True, exist_ok=True)
         environment = engine_environment(lease.device, self._settings, slots=len(self._machine.slots))
         return self._start(
-            Work(spec=lease.spec, folder=folder, resume=resume, weights=weights, environment=environment)
+            Work(
+                spec=lease.spec,
+                folder=folder,
+                resume=resume,
+                weights=weights,
+                environment=environment,
+                heading=" ".join(f"{name}={value}" for name, value in runs.names_of(lease).items()),
+            )
         )
 
     def _rest_after_failed_starts(self) -> None:

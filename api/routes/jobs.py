@@ -15,6 +15,7 @@ from api.deps import (
     IdempotencyDep,
     JobId,
     LedgerDep,
+    RequestId,
     SpecBody,
     StoppingDep,
     ViewsDep,
@@ -124,7 +125,12 @@ class Retrying(Parameters):
     },
 )
 async def submit_job(
-    spec: SpecBody, idempotency: IdempotencyDep, ledger: LedgerDep, caller: CallerDep, response: Response
+    spec: SpecBody,
+    idempotency: IdempotencyDep,
+    ledger: LedgerDep,
+    caller: CallerDep,
+    request_id: RequestId,
+    response: Response,
 ) -> Job:
     """Queue a training job. Answers the job with every default filled in.
 
@@ -132,7 +138,8 @@ async def submit_job(
     same again and have one job.
     """
     job_id = str(uuid_utils.uuid7())
-    job = await ledger.run(transitions.submit(job_id, spec, owner=caller, idempotency=idempotency))
+    call = transitions.submit(job_id, spec, owner=caller, idempotency=idempotency, request_id=request_id)
+    job = await ledger.run(call)
     response.headers["Location"] = job.links.self
     if job.id != job_id:
         response.headers[_REPLAYED_HEADER] = "true"

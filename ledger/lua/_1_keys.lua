@@ -3,6 +3,7 @@
 --   TRANSITIONS   event -> from -> to           (lowland/spec/states.py)
 --   FULFILLED     event -> state -> true        (lowland/spec/states.py)
 --   TOP_PRIORITY  the highest there is          (lowland/spec/job.py)
+--   WAIT_BOUNDS_MS  of the histogram of waits   (ledger/measures.py)
 -- KEYS[1] is always the prefix of all keys. JSON is made in Python and only stored and moved here.
 
 local PREFIX = KEYS[1]
@@ -45,6 +46,9 @@ local function note(id, event, now, ...)
   redis.call('XADD', key('events', id), 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', event, 'at_ms', integer(now), ...)
   changed(id)
 end
+
+-- Count something that happened; ledger/measures.py says what there is.
+local function count(name, by) redis.call('HINCRBY', key('counters'), name, by or 1) end
 
 -- Whether a call with this id of its own has been executed before.
 local function was_executed(request)
@@ -110,6 +114,7 @@ end
 
 -- What follows when a job has come to its end.
 local function finish(id, now)
+  count('finished:' .. get(id, 'status'))
   redis.call('HSET', key('job', id), 'finished_ms', integer(now))
   redis.call('ZADD', key('finished'), integer(now), id)
   add_chore('archive', id, now)

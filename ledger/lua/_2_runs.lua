@@ -61,6 +61,7 @@ local function end_run(id, event, outcome, detail, error, now)
     'requested', '')
   local by_request = outcome == 'cancelled' or outcome == 'paused' or outcome == 'put_back'
   if not by_request and get(id, run .. 'engine') then redis.call('HINCRBY', key('job', id), 'spent', 1) end
+  count('ended:' .. outcome)
   if error == '' then clear_error(id)
   else redis.call('HSET', key('job', id), 'error', error, 'error_ms', integer(now)) end
   note(id, to, now, 'outcome', outcome, 'token', token, 'worker', worker, 'detail', detail)
@@ -86,9 +87,18 @@ local function lose_run(id, detail, error, now)
   return end_run(id, event, 'lost', detail, error, now)
 end
 
+-- Add a run that was ended, and the state that led to, to an answer: job id, status, token, attempt, id of the request
+-- that made the job.
+local function add_ended(list, id, status)
+  local token, request_id = get(id, 'token', 'request_id')
+  for _, word in ipairs({id, status, token, get(id, 'run:' .. token .. ':attempt') or '', request_id or ''}) do
+    list[#list + 1] = word
+  end
+end
+
 -- Free every slot of a worker whose runner is gone, and end the run where it still held the lease.
 --   gone  runner -> whether it is
--- Gives {job id, status, ...} of the runs that were ended.
+-- Gives the runs that were ended, as `add_ended` does.
 local function clear_slots(worker, gone, detail, error, now)
   local ended = {}
   for _, slot in ipairs(redis.call('HKEYS', key('slots', worker))) do
@@ -97,8 +107,8 @@ local function clear_slots(worker, gone, detail, error, now)
       redis.call('HDEL', key('slots', worker), slot)
       wake_keeper()
       if holds_lease(id, token) then
-        ended[#ended + 1] = id
-        ended[#ended + 1] = lose_run(id, detail, error, now)
+        count('lost:runner_gone')
+        add_ended(ended, id, lose_run(id, detail, error, now))
       end
     end
   end

@@ -7,16 +7,16 @@
 --   ARGV  1 claim id (one per call)   2 worker   3 incarnation   4 runner   5 lease_ms
 --         6 detail and 7 error (JSON) of a run broken off
 --   ->    {'ok', job id, token, attempt, slots with commas, device model, the latest checkpoint's or '', spec,
---         checkpoints} | {'nothing_fits'} | {'no_free_slot'} | {'draining'} | {'not_enrolled'}  event: running
+--         checkpoints, id of the request that made the job or ''} | {'nothing_fits'} | {'no_free_slot'} | {'draining'} | {'not_enrolled'}  event: running
 local claim_id, worker, incarnation, runner, lease_ms, detail, error = unpack(ARGV)
 
 local function answer(id, token)
   local run = 'run:' .. token .. ':'
-  local attempt, slots, model, spec, checkpoints = get(id, run .. 'attempt', run .. 'device', run .. 'model', 'spec',
-    'checkpoints')
+  local attempt, slots, model, spec, checkpoints, request_id = get(id, run .. 'attempt', run .. 'device', run .. 'model',
+    'spec', 'checkpoints', 'request_id')
   local latest, former = cjson.decode(checkpoints or '[]')[1], ''
   if latest then former = get(id, 'run:' .. integer(latest.token) .. ':model') or '' end
-  return {'ok', id, token, attempt, slots, model, former, spec, checkpoints or ''}
+  return {'ok', id, token, attempt, slots, model, former, spec, checkpoints or '', request_id or ''}
 end
 
 local repeated = redis.call('HMGET', key('claim', claim_id), 'id', 'token')
@@ -98,9 +98,22 @@ if waits then
 end
 if not best then return {'nothing_fits'} end
 
+local function count_wait(class, ms)
+  local bound = 'inf'
+  for _, each in ipairs(WAIT_BOUNDS_MS) do
+    if ms <= each then
+      bound = integer(each)
+      break
+    end
+  end
+  count('wait:' .. class .. ':' .. bound)
+  count('wait_ms:' .. class, integer(ms))
+end
+
 local id, chosen, names = best.id, choose_slots(pool, best.needs), {}
 for i, slot in ipairs(chosen) do names[i] = slot.name end
 local slots, model = table.concat(names, ','), chosen[1].model
+count_wait(best.needs.class, now - get(id, 'queued_ms'))
 dequeue(id)
 move(id, 'claim')
 local token = integer(redis.call('HINCRBY', key('job', id), 'token', 1))

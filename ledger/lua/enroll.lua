@@ -3,7 +3,7 @@
 --   KEYS  1 prefix
 --   ARGV  1 worker   2 incarnation (one per start)   3 id of its artifact store   4 detail and 5 error (JSON) of runs that
 --         end   6 how many words follow that are field, value, ... of what it says of itself   then the runners that live
---   ->    {'ok', job id, status, ...}   the runs that were ended | {'name_in_use'}
+--   ->    {'ok', the runs that were ended as `add_ended` gives them} | {'name_in_use'}
 --         | {'other_store', id of the store that the ledger knows}            event: their new status
 local worker, incarnation, store, detail, error, said = unpack(ARGV, 1, 6)
 local now = now_ms()

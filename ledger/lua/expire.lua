@@ -3,7 +3,7 @@
 -- that the engines are gone.
 --   KEYS  1 prefix
 --   ARGV  1 detail   2 error (JSON)   3 how many at most   4 lease_ms
---   ->    {'ok', job id, status, ...}                                         event: the new status
+--   ->    {'ok', runs as `add_ended` gives them}                              event: the new status
 local detail, error, most, lease_ms = unpack(ARGV)
 -- several turns of a keeper
 local UNATTENDED_MS = 3000
@@ -14,7 +14,7 @@ redis.call('HSET', key('attended'), 'seen_ms', integer(now), 'since_ms', since_m
 local ended = {'ok'}
 if now - since_ms < tonumber(lease_ms) then return ended end
 for _, id in ipairs(redis.call('ZRANGE', key('leases'), '-inf', integer(now), 'BYSCORE', 'LIMIT', 0, most)) do
-  ended[#ended + 1] = id
-  ended[#ended + 1] = lose_run(id, detail, error, now)
+  count('lost:expired')
+  add_ended(ended, id, lose_run(id, detail, error, now))
 end
 return ended

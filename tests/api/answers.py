@@ -28,4 +28,5 @@ def assert_problem(response: httpx2.Response, status: int, slug: str) -> dict[st
     assert problem["title"]
     assert problem["detail"]
     assert problem["instance"] == response.request.url.path
+    assert problem["request_id"] == response.headers["x-request-id"]
     return problem

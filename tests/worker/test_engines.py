@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lowland.spec import JobSpec
 from tests.waiting import until
 from tests.worker.engines import read
+from worker.engines import Work, program_engine
 
 #: A runner that forks an engine whose work is replaced by a look at itself.
 RUNNER = """
@@ -77,3 +79,14 @@ def test_an_engine_dies_with_its_runner(tmp_path: Path) -> None:
     until(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE, "the engine is gone", seconds=5)
 
     assert time.monotonic() - killed_at < 2
+
+
+def test_the_log_of_an_engine_opens_with_whose_it_is(tmp_path: Path) -> None:
+    start = program_engine(lambda work, report_fd: [sys.executable, "-c", "print('printed by the engine')"])
+    spec = JobSpec.parse({"dataset": "digits"})
+
+    engine = start(Work(spec=spec, folder=tmp_path, heading="job_id=j1 attempt=2 token=3 request_id=r1"))
+    os.waitpid(engine.pid, 0)
+    os.close(engine.reports)
+
+    assert read(tmp_path / "engine.log") == "job_id=j1 attempt=2 token=3 request_id=r1\nprinted by the engine\n"
