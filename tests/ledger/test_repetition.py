@@ -15,6 +15,7 @@ from ledger import (
     Presence,
     chores,
     measures,
+    past,
     presence,
     reads,
     rebuilding,
