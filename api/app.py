@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from api.openapi import describe
 from api.problems import exception_handlers
-from api.routes import artifacts, health, jobs, workers
+from api.routes import artifacts, health, jobs, listing, workers
 from api.settings import ApiSettings
 from ledger import AsyncLedger, Keys
 from lowland import __version__
@@ -33,7 +33,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    for router in (jobs.router, artifacts.router, workers.router, health.router):
+    for router in (jobs.router, listing.router, artifacts.router, workers.router, health.router):
         app.include_router(router)
     describe(app)
     return app

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
+from ledger.finding import FOUND_BY
 from ledger.store import job_folder
 from lowland.disk import sync_folder
 
@@ -41,6 +42,7 @@ _KEPT: Final = frozenset(
         "requested",
         "webhook_events",
         "webhook_secret",
+        *FOUND_BY,
     ]
 )
 

@@ -221,6 +221,12 @@ class JobSpec(SpecModel):
         """Read a spec that was accepted before, from its JSON: whether its fields fit together is not asked again."""
         return cls.model_validate_json(text, context=_ACCEPTED)
 
+    def without_secret(self) -> Self:
+        """What may be shown of it: whoever reads a spec later is not to read the webhook's secret."""
+        if self.webhook is None:
+            return self
+        return self.model_copy(update={"webhook": self.webhook.model_copy(update={"secret": None})})
+
     @property
     def device_class(self) -> Literal["any", "cpu", "cuda"]:
         """Which machines may claim the job: those with a GPU, those without, or any."""

@@ -1,0 +1,82 @@
+-- Finding jobs by what they are.
+
+-- a call looks at no more jobs than this for a page of those that fit; a page may then have few, and go on
+local LOOKED_AT = 1000
+
+-- Every index beside the one of its state in which a job stands.
+local function indexes_of(id)
+  local owner, dataset, variant, tags = get(id, 'owner', 'dataset', 'variant', 'tags')
+  local names = {key('jobs'), key('jobs_by', 'owner', owner), key('jobs_by', 'variant', variant)}
+  if dataset then names[#names + 1] = key('jobs_by', 'dataset', dataset) end
+  for tag in string.gmatch(tags or '', '[^\n]+') do names[#names + 1] = key('jobs_by', 'tag', tag) end
+  return names
+end
+
+local function add_to_indexes(id, status)
+  redis.call('ZADD', key('jobs_by_status', status), 0, id)
+  for _, name in ipairs(indexes_of(id)) do redis.call('ZADD', name, 0, id) end
+end
+
+-- Of a finished job nothing stays but its files.
+local function forget_job(id, status)
+  drop_chore('archive', id)
+  for _, name in ipairs(indexes_of(id)) do redis.call('ZREM', name, id) end
+  redis.call('ZREM', key('jobs_by_status', status), id)
+  redis.call('ZREM', key('finished'), id)
+  redis.call('DEL', key('job', id), key('packed', id), key('recent', id), key('metrics', id), key('events', id))
+end
+
+-- What is looked for, among ARGV: status, owner, dataset, variant, model, how the name begins, each '' for any; then tags.
+local function wanted_from(first)
+  local status, owner, dataset, variant, model, name = unpack(ARGV, first, first + 5)
+  return {status = status, owner = owner, dataset = dataset, variant = variant, model = model, name = name,
+    tags = {unpack(ARGV, first + 6)}}
+end
+
+local function fits(id, wanted)
+  local status, owner, dataset, variant, model, name, tags = get(id, 'status', 'owner', 'dataset', 'variant', 'model',
+    'name', 'tags')
+  for _, tag in ipairs(wanted.tags) do
+    if not string.find(tags or '', '\n' .. tag .. '\n', 1, true) then return false end
+  end
+  return (wanted.status == '' or wanted.status == status) and (wanted.owner == '' or wanted.owner == owner)
+    and (wanted.dataset == '' or wanted.dataset == dataset) and (wanted.variant == '' or wanted.variant == variant)
+    and (wanted.model == '' or wanted.model == model)
+    and string.sub(name or '', 1, #wanted.name) == wanted.name
+end
+
+-- The smallest index that holds every job that fits, and whether it holds others too.
+local function index_for(wanted)
+  local names = {}
+  if wanted.status ~= '' then names[1] = key('jobs_by_status', wanted.status) end
+  for _, field in ipairs({'owner', 'dataset', 'variant'}) do
+    if wanted[field] ~= '' then names[#names + 1] = key('jobs_by', field, wanted[field]) end
+  end
+  for _, tag in ipairs(wanted.tags) do names[#names + 1] = key('jobs_by', 'tag', tag) end
+  local smallest, size = key('jobs'), math.huge
+  for _, name in ipairs(names) do
+    local count = redis.call('ZCARD', name)
+    if count < size then smallest, size = name, count end
+  end
+  return smallest, #names > 1 or wanted.model ~= '' or wanted.name ~= ''
+end
+
+-- Ids of jobs that fit, newest first, at most `count`; and the id after which to go on, '' where there are no more.
+local function find(wanted, after, count)
+  local index, has_others = index_for(wanted)
+  local from, most = after == '' and '+' or '(' .. after, count + 1
+  local found, looked_at = {}, 0
+  while looked_at < LOOKED_AT do
+    local ids = redis.call('ZRANGE', index, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, most)
+    for _, id in ipairs(ids) do
+      if not has_others or fits(id, wanted) then
+        if #found == count then return found, found[count] end
+        found[#found + 1] = id
+      end
+      after, looked_at = id, looked_at + 1
+    end
+    if #ids < most then return found, '' end
+    from, most = '(' .. after, 100
+  end
+  return found, after
+end
