@@ -1,11 +1,11 @@
 """Many jobs: which there are, by what they are, and an end to all that fit."""
 
 import re
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from api.deps import ID_PATTERN, LedgerDep, refuse_repeated_parameters_but
 from api.errors import ParametersInvalid
@@ -113,7 +113,7 @@ class Listing(_Filters):
 class Cancelling(_Filters):
     """Which jobs to cancel."""
 
-    all: bool = False
+    all: bool = Field(default=False, validate_default=True)
     """Every job; without any filter this must be said."""
     cursor: str | None = None
     """The `next` of the answer before."""
@@ -125,11 +125,13 @@ class Cancelling(_Filters):
             raise ValueError("this is no cursor; give the `next` of the answer before")
         return cursor
 
-    @model_validator(mode="after")
-    def _says_which(self) -> Self:
-        if self.all == (self.wanted != Wanted()):
+    @field_validator("all")
+    @classmethod
+    def _says_which(cls, every: bool, info: ValidationInfo) -> bool:
+        is_wrong = _Filters.model_fields.keys() - info.data.keys()  # which is told of that filter
+        if not is_wrong and every == any(info.data[name] for name in _Filters.model_fields):
             raise ValueError("give filters, or all=true alone to cancel every job")
-        return self
+        return every
 
     @property
     def start(self) -> Place | None:

@@ -76,7 +76,9 @@ class Evaluate(SpecModel):
     """Measure the final weights on corrupted and incomplete test images too (after Hendrycks and Dietterich, 2019)."""
 
     corruptions: Annotated[
-        list[Literal["gaussian_noise", "blur", "occlusion", "shift"]], Field(min_length=1), AfterValidator(_each_once)
+        list[Literal["gaussian_noise", "blur", "occlusion", "shift"]],
+        Field(min_length=1, max_length=4),
+        AfterValidator(_each_once),
     ]
     """Which corruptions."""
     severity: int = Field(default=3, ge=1, le=5)
@@ -120,7 +122,9 @@ class Webhook(SpecModel):
 
     url: str = Field(max_length=2000, pattern=URL)
     """Where to POST."""
-    events: list[Literal["started", "finished"]] = Field(default=["finished"], min_length=1)
+    events: Annotated[list[Literal["started", "finished"]], AfterValidator(_each_once)] = Field(
+        default=["finished"], min_length=1, max_length=2
+    )
     """What to tell."""
     secret: Annotated[str, StringConstraints(pattern=SECRET), AfterValidator(_base64)] | None = None
     """Signs what is sent, by the Standard Webhooks specification; write-only. Null leaves it unsigned."""
