@@ -33,43 +33,52 @@ local function wanted_from(first)
     tags = {unpack(ARGV, first + 6)}}
 end
 
-local function fits(id, wanted)
-  local status, owner, dataset, variant, model, name, tags = get(id, 'status', 'owner', 'dataset', 'variant', 'model',
-    'name', 'tags')
-  for _, tag in ipairs(wanted.tags) do
-    if not string.find(tags or '', '\n' .. tag .. '\n', 1, true) then return false end
-  end
-  return (wanted.status == '' or wanted.status == status) and (wanted.owner == '' or wanted.owner == owner)
-    and (wanted.dataset == '' or wanted.dataset == dataset) and (wanted.variant == '' or wanted.variant == variant)
-    and (wanted.model == '' or wanted.model == model)
-    and string.sub(name or '', 1, #wanted.name) == wanted.name
-end
-
--- The smallest index that holds every job that fits, and whether it holds others too.
-local function index_for(wanted)
+-- The indexes that together hold the jobs that fit, but for model and name; the smallest first.
+local function indexes_for(wanted)
   local names = {}
   if wanted.status ~= '' then names[1] = key('jobs_by_status', wanted.status) end
   for _, field in ipairs({'owner', 'dataset', 'variant'}) do
     if wanted[field] ~= '' then names[#names + 1] = key('jobs_by', field, wanted[field]) end
   end
   for _, tag in ipairs(wanted.tags) do names[#names + 1] = key('jobs_by', 'tag', tag) end
-  local smallest, size = key('jobs'), math.huge
-  for _, name in ipairs(names) do
-    local count = redis.call('ZCARD', name)
-    if count < size then smallest, size = name, count end
+  if #names == 0 then return {key('jobs')} end
+  local sizes = {}
+  for _, name in ipairs(names) do sizes[name] = redis.call('ZCARD', name) end
+  table.sort(names, function(one, other) return sizes[one] < sizes[other] end)
+  return names
+end
+
+-- Which of these jobs, all from the first index, stand in the other ones too, and have the model and name: id -> true.
+local function fitting(ids, indexes, wanted)
+  local fits, left = {}, ids
+  for i = 2, #indexes do
+    local there = {}
+    if #left > 0 then
+      for at, score in ipairs(redis.call('ZMSCORE', indexes[i], unpack(left))) do
+        if score then there[#there + 1] = left[at] end
+      end
+    end
+    left = there
   end
-  return smallest, #names > 1 or wanted.model ~= '' or wanted.name ~= ''
+  local is_named = wanted.model ~= '' or wanted.name ~= ''
+  for _, id in ipairs(left) do
+    local model, name
+    if is_named then model, name = get(id, 'model', 'name') end
+    fits[id] = (wanted.model == '' or wanted.model == model) and string.sub(name or '', 1, #wanted.name) == wanted.name
+  end
+  return fits
 end
 
 -- Ids of jobs that fit, newest first, at most `count`; and the id after which to go on, '' where there are no more.
 local function find(wanted, after, count)
-  local index, has_others = index_for(wanted)
+  local indexes = indexes_for(wanted)
   local from, most = after == '' and '+' or '(' .. after, count + 1
   local found, looked_at = {}, 0
   while looked_at < LOOKED_AT do
-    local ids = redis.call('ZRANGE', index, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, most)
+    local ids = redis.call('ZRANGE', indexes[1], from, '-', 'BYLEX', 'REV', 'LIMIT', 0, most)
+    local fits = fitting(ids, indexes, wanted)
     for _, id in ipairs(ids) do
-      if not has_others or fits(id, wanted) then
+      if fits[id] then
         if #found == count then return found, found[count] end
         found[#found + 1] = id
       end
