@@ -94,7 +94,9 @@ def _measure(url: str, *, few: int, many: int, rounds: int) -> None:
             ]
             sizes = f"{len(small.run(first).jobs)}, {len(large.run(second).jobs)} jobs"
             medians = _in_turns(ways, rounds)
-            print(f"{name:22}{_pair(*medians[:2], 12)}{_pair(*medians[2:], 16)}   {sizes}", flush=True)
+            print(
+                f"{name:22}{_pair(medians[0], medians[1], 12)}{_pair(medians[2], medians[3], 16)}   {sizes}", flush=True
+            )
 
 
 def _pair(small: float, large: float, width: int) -> str:
