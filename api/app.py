@@ -10,7 +10,7 @@ from api.openapi import describe
 from api.problems import exception_handlers
 from api.proxies import stand_behind
 from api.requests import observe
-from api.routes import artifacts, events, health, jobs, logs, metrics, monitoring, workers
+from api.routes import artifacts, events, health, jobs, listing, logs, metrics, monitoring, workers
 from api.settings import ApiSettings
 from api.stopping import told_to_stop
 from api.views import Views
@@ -44,6 +44,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.state.metrics = Metrics()
     for router in (
         jobs.router,
+        listing.router,
         metrics.router,
         events.router,
         logs.router,

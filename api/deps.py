@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Annotated, Final
 
@@ -24,6 +26,8 @@ ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Makes a POST happen once (draft-ietf-httpapi-idempotency-key-header).
 _KEY_HEADER: Final = "Idempotency-Key"
 _KEY_PATTERN: Final = re.compile(r"[\x20-\x7e]{1,255}")  # spaces at the ends are no part of a header
+#: Of a body's digest, kept with its key: enough that no two bodies share it, and a third of the memory.
+_FINGERPRINT_BYTES: Final = 16
 #: Whose every job is, until there are API keys.
 ANONYMOUS: Final = "anonymous"
 
@@ -104,7 +108,8 @@ async def _idempotency(
         detail = f"{_KEY_HEADER} {problem}; give one, of 1 to 255 printable ASCII characters"
         raise ParametersInvalid([FieldError(field=_KEY_HEADER, value=given[0], detail=detail)])
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return Idempotency(key=given[0], fingerprint=sha256(canonical.encode()).hexdigest())
+    digest = sha256(canonical.encode()).digest()[:_FINGERPRINT_BYTES]
+    return Idempotency(key=given[0], fingerprint=urlsafe_b64encode(digest).decode().rstrip("="))
 
 
 IdempotencyDep = Annotated[Idempotency | None, Depends(_idempotency)]
@@ -140,15 +145,22 @@ async def refuse_parameters(request: Request) -> None:
         )
 
 
-async def refuse_repeated_parameters(request: Request) -> None:
-    """Of a parameter given twice nobody knows which is meant."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ParametersInvalid(
-            [
-                FieldError(
-                    field=name, value=request.query_params.getlist(name), detail=f"{name} is given more than once"
-                )
-                for name in repeated
-            ]
-        )
+def refuse_repeated_parameters_but(*many: str) -> Callable[[Request], Awaitable[None]]:
+    """Of a parameter given twice nobody knows which is meant, unless it is one of which there may be many."""
+
+    async def refuse(request: Request) -> None:
+        names = [name for name, _ in request.query_params.multi_items() if name not in many]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ParametersInvalid(
+                [
+                    FieldError(
+                        field=name, value=request.query_params.getlist(name), detail=f"{name} is given more than once"
+                    )
+                    for name in repeated
+                ]
+            )
+
+    return refuse
+
+
+refuse_repeated_parameters = refuse_repeated_parameters_but()

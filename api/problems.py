@@ -17,6 +17,7 @@ from api import errors
 from api.requests import request_id_of
 from ledger import (
     CheckpointMissing,
+    DeletionRefused,
     EventRefused,
     IdempotencyKeyReused,
     JobGone,
@@ -90,6 +91,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     IdempotencyKeyReused: Kind(422, "idempotency-key-reused", "The idempotency key belongs to another body"),
     JobGone: Kind(410, "job-gone", "The job has been deleted"),
     EventRefused: Kind(409, "event-refused", "The job's state does not allow this"),
+    DeletionRefused: Kind(409, "deletion-refused", "The job has not ended"),
     CheckpointMissing: Kind(409, "checkpoint-missing", "There is no checkpoint to go on from"),
     WorkerNotFound: Kind(404, "worker-not-found", "There is no such worker"),
     LedgerUnavailable: Kind(503, "ledger-unavailable", "The job ledger is away"),
@@ -189,7 +191,7 @@ def _members(error: Exception) -> dict[str, Any]:
     match error:
         case SpecInvalid() | errors.ParametersInvalid():
             return {"errors": list(error.errors)}
-        case EventRefused():
+        case EventRefused() | DeletionRefused():
             return {"job_status": error.status, "allowed_from": list(error.allowed_from)}
         case _:
             return {}

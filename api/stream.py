@@ -20,7 +20,7 @@ from fastapi.sse import format_sse_event
 
 from api.history import history_after
 from api.views import Views, first_of
-from ledger import AsyncLedger, LedgerUnavailable
+from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
 from ledger.history import Event, History, Point, Position
 
 #: How long nothing is sent at most; proxies close what is silent.
@@ -77,6 +77,8 @@ class Follower:
                 woken.clear()
                 try:
                     history = await self.history(after)
+                except JobNotFound:  # it was deleted
+                    return
                 except LedgerUnavailable:
                     yield _AWAY
                     await first_of(self._stopping, within_s=AWAY_S)

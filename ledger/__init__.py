@@ -5,6 +5,7 @@ from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
     CheckpointMissing,
+    DeletionRefused,
     Displaced,
     EventRefused,
     IdempotencyKeyReused,
@@ -19,6 +20,7 @@ from ledger.errors import (
     WeightsMissing,
     WorkerNotFound,
 )
+from ledger.finding import Wanted
 from ledger.keys import Keys
 from ledger.machines import Machine, Slot
 from ledger.presence import Presence
@@ -31,6 +33,7 @@ __all__ = [
     "Call",
     "Checkpoint",
     "CheckpointMissing",
+    "DeletionRefused",
     "Displaced",
     "EventRefused",
     "Failure",
@@ -52,6 +55,7 @@ __all__ = [
     "Presence",
     "Slot",
     "SpecUnreadable",
+    "Wanted",
     "WeightsMissing",
     "WorkerNotFound",
     "chores",

@@ -7,7 +7,9 @@ from typing import Literal, Self, cast
 from ledger.calls import Answer, Call
 from ledger.documents import entries, shown_fields, time_of
 from ledger.errors import JobNotFound
+from ledger.finding import found_by
 from ledger.packing import Record, pack, pack_recent
+from lowland.spec import JobSpec
 
 Kind = Literal["archive", "webhook", "retire"]
 
@@ -107,7 +109,8 @@ def pack_job(record: Record) -> Call[bool]:
 def restore(record: Record) -> Call[bool]:
     """Bring a finished job back from its record; False where the ledger has it."""
     part, names = pack(record.fields)
-    kept = [word for name, value in record.fields.items() if name not in names for word in (name, value)]
+    fields = {**record.fields, **found_by(JobSpec.stored(record.fields["spec"]))}
+    kept = [word for name, value in fields.items() if name not in names for word in (name, value)]
     named = (record.fields["id"], record.fields["status"], record.fields["finished_ms"])
     return Call("restore", (*named, part, *kept), lambda answer: answer[1] == 1)
 

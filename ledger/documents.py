@@ -4,6 +4,7 @@
                          webhook_events webhook_secret, if there is a webhook
     by what GET shows    version, counted up with every change
                          request_id, if a request has made it
+                         dataset variant model name tags, as far as it has them, to be found by (finding.py)
     while it waits       queued_ms
     by claim             token worker device started_ms     run:{token}:{attempt,worker,device,model,started_ms}
     by begin             run:{token}:engine
@@ -26,7 +27,18 @@ from pydantic import BaseModel
 from ledger.packing import Entry, Fields, unpack
 from lowland.spec import Event, JobSpec, Status
 from lowland.spec.reports import ArtifactWritten
-from lowland.spec.resource import Artifact, Attempt, Job, JobError, Links, Notice, Objective, Progress, QueuePlace
+from lowland.spec.resource import (
+    Artifact,
+    Attempt,
+    Job,
+    JobError,
+    Links,
+    Notice,
+    Objective,
+    Progress,
+    QueuePlace,
+    StoredCheckpoint,
+)
 
 #: Beginning of the fields that hold one artifact each.
 ARTIFACT_FIELD: Final = "artifact:"
@@ -112,7 +124,7 @@ def to_job(fields: Fields, waiting: Waiting | None = None) -> Job:
         started_at=_optional_time(fields, "started_ms"),
         finished_at=_optional_time(fields, "finished_ms"),
         attempt=attempts[-1].attempt if attempts else 0,
-        queue=_queue_place(spec, waiting) if waiting else None,
+        queue=queue_place(spec, waiting) if waiting else None,
         objective=_model(Objective, fields, "objective"),
         progress=_progress(fields, status),
         accuracy=_number(fields, "accuracy"),
@@ -140,7 +152,8 @@ def find_artifact(fields: Fields, name: str) -> StoredArtifact | None:
     return StoredArtifact.model_validate_json(value) if value else None
 
 
-def _queue_place(spec: JobSpec, waiting: Waiting) -> QueuePlace:
+def queue_place(spec: JobSpec, waiting: Waiting) -> QueuePlace:
+    """Where in the queue a job stands, and why."""
     return QueuePlace(position=waiting.ahead + 1, reason=_reason(spec, waiting))
 
 
@@ -207,6 +220,14 @@ def _error(fields: Fields) -> JobError | None:
     return JobError(**json.loads(fields["error"]), at=time_of(fields["error_ms"]))
 
 
+def shown_checkpoints(fields: Fields) -> list[StoredCheckpoint]:
+    """What the job can go on from, the latest first."""
+    return [
+        StoredCheckpoint(**checkpoint, attempt=_whole(fields, f"run:{checkpoint['token']}:attempt"))
+        for checkpoint in cast("list[dict[str, Any]]", json.loads(fields.get("checkpoints") or "[]"))
+    ]
+
+
 def _artifact(job_id: str, value: str) -> Artifact:
     stored = StoredArtifact.model_validate_json(value)
     return Artifact(
@@ -224,6 +245,10 @@ def _model(model: type[M], fields: Fields, name: str) -> M | None:
 
 def _number(fields: Fields, name: str) -> float | None:
     return float(fields[name]) if fields.get(name) else None
+
+
+def _whole(fields: Fields, name: str) -> int | None:
+    return int(fields[name]) if fields.get(name) else None
 
 
 def _text(fields: Fields, name: str) -> Any:

@@ -8,6 +8,7 @@ LedgerError
   ├ CheckpointMissing     the job has no checkpoint to go on from
   ├ WeightsMissing        the job whose weights another is to start from has none
   ├ EventRefused          the job's state does not allow what was asked
+  ├ DeletionRefused       the job has not ended
   ├ LeaseLost             the fencing token is not the current one: the job belongs to somebody else
   ├ NotEnrolled           the ledger does not know the worker
   ├ Displaced             another worker has taken this one's name
@@ -74,6 +75,17 @@ class EventRefused(LedgerError):
             super().__init__(f"job {job_id} is being cancelled; {event} is not possible until it is")
         else:
             super().__init__(f"job {job_id} is {status}; {event} is possible for a job that is {states}")
+
+
+class DeletionRefused(LedgerError):
+    """The job has not ended, and cannot be deleted."""
+
+    def __init__(self, job_id: str, status: Status) -> None:
+        self.job_id = job_id
+        self.status = status
+        self.allowed_from = tuple(one for one in Status if one.terminal)
+        states = " or ".join(self.allowed_from)
+        super().__init__(f"job {job_id} is {status}; a job that is {states} can be deleted: cancel it first")
 
 
 class WorkerNotFound(LedgerError):

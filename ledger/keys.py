@@ -21,6 +21,7 @@ LAYOUT: Final[Mapping[str, str]] = {
     # indexes: ids sort by time
     "jobs": "jobs",  # zset    every job, by id
     "jobs_by_status": "jobs:%s",  # zset    jobs in one state, by id
+    "jobs_by": "jobs_by:%s:%s",  # zset    jobs by owner, dataset, variant or tag ("team", "team:vision"), by id
     "finished": "finished",  # zset    finished jobs, by when that was, ms
     # waiting
     "queues": "queues",  # set     "class:world_size:memory:labels:version:owner" of every queue that is not empty
@@ -47,7 +48,7 @@ LAYOUT: Final[Mapping[str, str]] = {
 }
 
 #: Raised with every change of the layout that an older server could not read.
-SCHEMA: Final = "3"
+SCHEMA: Final = "4"
 
 
 def check_schema(found: str) -> None:

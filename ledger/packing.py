@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
+from ledger.finding import FOUND_BY
 from ledger.store import job_folder
 from lowland.disk import sync_folder
 
@@ -31,9 +32,6 @@ _KEPT: Final = frozenset(
         "status",
         "owner",
         "queue",
-        "priority",
-        "max_attempts",
-        "attempts_allowed",
         "created_ms",
         "finished_ms",
         "spent",
@@ -42,6 +40,7 @@ _KEPT: Final = frozenset(
         "webhook_events",
         "webhook_secret",
         "version",
+        *FOUND_BY,
     ]
 )
 

@@ -1,15 +1,25 @@
 """Everything that reads the ledger, one function per reading script in `lua/`."""
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from ledger.calls import Answer, Call
-from ledger.documents import StoredArtifact, find_artifact, shown_fields, shown_job
+from ledger.documents import (
+    StoredArtifact,
+    Waiting,
+    find_artifact,
+    queue_place,
+    shown_checkpoints,
+    shown_fields,
+    shown_job,
+)
 from ledger.errors import JobNotFound, WeightsMissing
+from ledger.finding import ANY, Wanted
 from ledger.keys import DEVICE_CLASSES, SCHEMA, bell_queue, check_schema
-from ledger.transitions import Idempotency
-from lowland.spec import Status
+from ledger.transitions import Idempotency, queue_name
+from lowland.spec import JobSpec
 from lowland.spec.models import WEIGHTS_FILES, InitFrom
-from lowland.spec.resource import Job, JobPage
+from lowland.spec.resource import Job, JobPage, QueuePlace, StoredCheckpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,21 +136,43 @@ def is_known(idempotency: Idempotency, *, owner: str) -> Call[bool]:
     return Call("known", (owner, idempotency.key), lambda answer: answer[1] == 1)
 
 
-def list_jobs(*, limit: int, cursor: str | None = None, status: Status | None = None) -> Call[JobPage]:
-    """A page of jobs, newest first.
+def list_jobs(*, limit: int, cursor: str | None = None, wanted: Wanted = ANY) -> Call[JobPage]:
+    """A page of jobs, newest first. It may have fewer than could be, and a `next`: a call looks at some 1,000 jobs.
 
     Args:
         limit: jobs a page, at least 1.
         cursor: the `next` of the page before.
-        status: only jobs in this state.
+        wanted: only these.
     """
 
     def read(answer: Answer) -> JobPage:
-        jobs = [shown_job(part) for part in answer[1:]]
-        more = len(jobs) > limit
-        return JobPage(jobs=jobs[:limit], next=jobs[limit - 1].id if more else None)
+        return JobPage(jobs=[shown_job(part) for part in answer[2:]], next=str(answer[1]) or None)
 
-    return Call("list", (status or "", cursor or "", limit + 1), read)
+    return Call("list", (cursor or "", limit, *wanted.words()), read)
+
+
+def get_checkpoints(job_id: str) -> Call[list[StoredCheckpoint]]:
+    """What a job can go on from, the latest first.
+
+    Raises:
+        JobNotFound: no job has this id.
+    """
+
+    def read(answer: Answer) -> list[StoredCheckpoint]:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        return shown_checkpoints(shown_fields(answer[1]))
+
+    return Call("get", (job_id, ""), read)
+
+
+def place(spec: JobSpec, *, owner: str) -> Call[QueuePlace]:
+    """Which place in the queue a job would have."""
+
+    def read(answer: Answer) -> QueuePlace:
+        return queue_place(spec, Waiting(*cast("list[Any]", answer[1])))
+
+    return Call("place", (queue_name(spec, owner), spec.priority), read)
 
 
 def overview() -> Call[Overview]:

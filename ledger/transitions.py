@@ -1,4 +1,4 @@
-"""What people do with jobs: submit, pause, resume, cancel, retry. One function per script in `lua/`."""
+"""What people do with jobs: submit, pause, resume, cancel, retry, delete. One function per script in `lua/`."""
 
 import uuid
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Literal
 
 from ledger.calls import Answer, Call, Instead
 from ledger.documents import shown_job
-from ledger.errors import CheckpointMissing, EventRefused, IdempotencyKeyReused, JobGone, JobNotFound
+from ledger.errors import CheckpointMissing, DeletionRefused, EventRefused, IdempotencyKeyReused, JobGone, JobNotFound
+from ledger.finding import Wanted, found_by
 from ledger.packing import unpack
 from lowland.spec import Event, JobSpec, Status
 from lowland.spec.resource import Job
@@ -41,11 +42,10 @@ def submit(
         IdempotencyKeyReused: the key was used for something else.
         JobGone: the job that was made under the key has been deleted.
     """
-    webhook, secret = spec.webhook, None
-    if webhook is not None:  # whoever reads the spec later, in the engine's folder too, is not to read the secret
-        secret = webhook.secret
-        spec = spec.model_copy(update={"webhook": webhook.model_copy(update={"secret": None})})
+    webhook = spec.webhook
+    spec = spec.without_secret()
     fields: dict[str, str | int] = {
+        **found_by(spec),
         "spec": spec.model_dump_json(),
         "priority": spec.priority,
         "max_attempts": spec.max_attempts,
@@ -53,8 +53,8 @@ def submit(
     }
     if webhook is not None:
         fields["webhook_events"] = ",".join(webhook.events)
-    if secret is not None:
-        fields["webhook_secret"] = secret
+        if webhook.secret is not None:
+            fields["webhook_secret"] = webhook.secret
     if request_id is not None:
         fields["request_id"] = request_id
     key, fingerprint = (idempotency.key, idempotency.fingerprint) if idempotency else ("", "")
@@ -67,10 +67,10 @@ def submit(
         return shown_job(answer[1])
 
     args = [part for pair in fields.items() for part in pair]
-    return Call("submit", (job_id, owner, _queue_name(spec, owner), key, fingerprint, *args), read)
+    return Call("submit", (job_id, owner, queue_name(spec, owner), key, fingerprint, *args), read)
 
 
-def _queue_name(spec: JobSpec, owner: str) -> str:
+def queue_name(spec: JobSpec, owner: str) -> str:
     """The queue of all jobs of an owner that need the same of a machine."""
     needs = spec.resources
     labels = ",".join(sorted(needs.labels))
@@ -112,6 +112,62 @@ def _retry(request: str, job_id: str, *, from_checkpoint: bool, packed: str = ""
 
     fields = [part for pair in unpack(packed).items() for part in pair] if packed else []
     return Call("retry", (request, job_id, "checkpoint" if from_checkpoint else "start", packed, *fields), read)
+
+
+def delete(job_id: str) -> Call[None]:
+    """Delete a job that has ended: it is gone at once, its files as soon as a keeper comes to it.
+
+    Raises:
+        JobNotFound: no job has this id.
+        DeletionRefused: it has not ended.
+    """
+
+    def read(answer: Answer) -> None:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        if answer[0] == "not_allowed":
+            raise DeletionRefused(job_id, Status(str(answer[1])))
+
+    return Call("delete", (_request_id(), job_id), read)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a cancellation of many jobs has come."""
+
+    status: str
+    """The state it goes on in."""
+    after: str
+    """The id it goes on after; empty where it begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelledJobs:
+    """What one call has done to many jobs."""
+
+    cancelled: int
+    requested: int
+    """Running jobs that were asked to stop."""
+    next: Place | None
+    """Where to go on; None where it is done."""
+
+
+def cancel_all(wanted: Wanted, *, most: int, start: Place | None = None) -> Call[CancelledJobs]:
+    """Cancel jobs that are looked for and have not ended, as `ask` does each.
+
+    Args:
+        wanted: which jobs.
+        most: how many in this call, at least 1.
+        start: the `next` of the call before.
+    """
+
+    def read(answer: Answer) -> CancelledJobs:
+        cancelled, requested, status, after = (str(part) for part in answer[1:])
+        following = Place(status, after) if status else None
+        return CancelledJobs(cancelled=int(cancelled), requested=int(requested), next=following)
+
+    place = start or Place("", "")
+    return Call("cancel_all", (_request_id(), most, place.status, place.after, *wanted.words()), read)
 
 
 def _request_id() -> str:

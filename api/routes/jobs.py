@@ -1,16 +1,13 @@
-"""Jobs: submit, read, list, pause, resume, cancel, retry."""
+"""Jobs: submit, read, pause, resume, cancel, retry, delete."""
 
 import re
 from typing import Annotated, Final
-from urllib.parse import urlencode
 
 import uuid_utils
 from fastapi import APIRouter, Depends, Header, Query, Response
-from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
-    ID_PATTERN,
     CallerDep,
     IdempotencyDep,
     JobId,
@@ -22,12 +19,14 @@ from api.deps import (
     refuse_parameters,
     refuse_repeated_parameters,
 )
+from api.dry_run import try_out
 from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid
 from api.openapi import json_body
 from api.parameters import Parameters
 from api.problems import header, problems
 from ledger import (
     CheckpointMissing,
+    DeletionRefused,
     EventRefused,
     IdempotencyKeyReused,
     JobGone,
@@ -37,8 +36,8 @@ from ledger import (
     transitions,
 )
 from lowland.errors import SpecInvalid
-from lowland.spec import Event, JobSpec, Status
-from lowland.spec.resource import Job, JobPage
+from lowland.spec import Event, JobSpec
+from lowland.spec.resource import CheckpointList, DryRun, Job
 
 router = APIRouter(tags=["jobs"])
 
@@ -70,27 +69,11 @@ _EXAMPLES: Final = {
 }
 
 
-class Listing(Parameters):
-    """Which jobs to list."""
+class Submitting(Parameters):
+    """What to do with a job spec."""
 
-    limit: int = Field(default=50, ge=1, le=200)
-    """Jobs a page."""
-    cursor: str | None = None
-    """The `next` of the page before."""
-    status: Status | None = None
-    """Only jobs in this state."""
-
-    @field_validator("cursor")
-    @classmethod
-    def _is_an_id(cls, cursor: str | None) -> str | None:
-        if cursor is not None and not ID_PATTERN.fullmatch(cursor):
-            raise ValueError("this is no cursor; give the `next` of the page before")
-        return cursor
-
-    def link_to(self, cursor: str) -> str:
-        """The Link header for the page that starts at the cursor."""
-        following = self.model_copy(update={"cursor": cursor}).model_dump(mode="json", exclude_none=True)
-        return f'</jobs?{urlencode(following)}>; rel="next"'
+    dry_run: bool = False
+    """Store nothing: say what the job would be, what is unusual about it, what it would take and how it would wait."""
 
 
 class Retrying(Parameters):
@@ -103,9 +86,11 @@ class Retrying(Parameters):
 @router.post(
     "/jobs",
     status_code=201,
-    dependencies=[_NO_PARAMETERS],
+    response_model=Job,
+    dependencies=[Depends(refuse_repeated_parameters)],
     openapi_extra=json_body(JobSpec, _EXAMPLES),
     responses={
+        200: {"model": DryRun, "description": "With `dry_run`: what would become of the job"},
         201: {
             "headers": {
                 "Location": header("string", "Where the job is found."),
@@ -126,17 +111,21 @@ class Retrying(Parameters):
 )
 async def submit_job(
     spec: SpecBody,
+    wanted: Annotated[Submitting, Query()],
     idempotency: IdempotencyDep,
     ledger: LedgerDep,
     caller: CallerDep,
     request_id: RequestId,
     response: Response,
-) -> Job:
+) -> Job | Response:
     """Queue a training job. Answers the job with every default filled in.
 
     Where no answer comes, or 503, the job may have been made or not. Give an Idempotency-Key to be able to send the
-    same again and have one job.
+    same again and have one job. With `dry_run` nothing is stored, and the key is not used.
     """
+    if wanted.dry_run:
+        dry_run = await try_out(spec, ledger, owner=caller)
+        return Response(dry_run.model_dump_json(), media_type="application/json")
     job_id = str(uuid_utils.uuid7())
     call = transitions.submit(job_id, spec, owner=caller, idempotency=idempotency, request_id=request_id)
     job = await ledger.run(call)
@@ -144,22 +133,6 @@ async def submit_job(
     if job.id != job_id:
         response.headers[_REPLAYED_HEADER] = "true"
     return job
-
-
-@router.get(
-    "/jobs",
-    dependencies=[Depends(refuse_repeated_parameters)],
-    responses={
-        200: {"headers": {"Link": header("string", 'The next page, as rel="next"; absent on the last.')}},
-        **problems(ParametersInvalid, LedgerUnavailable),
-    },
-)
-async def list_jobs(listing: Annotated[Listing, Query()], ledger: LedgerDep, response: Response) -> JobPage:
-    """List jobs, newest first, page by page."""
-    page = await ledger.run(reads.list_jobs(limit=listing.limit, cursor=listing.cursor, status=listing.status))
-    if page.next is not None:
-        response.headers["Link"] = listing.link_to(page.next)
-    return page
 
 
 @router.get(
@@ -192,6 +165,31 @@ async def get_job(
     if if_none_match is not None and view.matches(if_none_match):
         return Response(status_code=304, headers=headers)
     return Response(view.body, headers=headers, media_type="application/json")
+
+
+@router.delete(
+    "/jobs/{job_id}",
+    status_code=204,
+    dependencies=[_NO_PARAMETERS],
+    responses=problems(JobNotFound, DeletionRefused, ParametersInvalid, LedgerUnavailable),
+)
+async def delete_job(job_id: JobId, ledger: LedgerDep) -> None:
+    """Delete a job that has ended, for good: it is gone at once, its files within moments.
+
+    A job that was to start from its weights and has not begun by then fails. What its webhook was not told yet it will
+    not be told.
+    """
+    await ledger.run(transitions.delete(job_id))
+
+
+@router.get(
+    "/jobs/{job_id}/checkpoints",
+    dependencies=[_NO_PARAMETERS],
+    responses=problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
+)
+async def list_checkpoints(job_id: JobId, ledger: LedgerDep) -> CheckpointList:
+    """List what a job can go on from, by resume, retry or by itself; the latest first."""
+    return CheckpointList(checkpoints=await ledger.run(reads.get_checkpoints(job_id)))
 
 
 @router.post(

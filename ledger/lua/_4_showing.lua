@@ -1,11 +1,10 @@
 -- Showing a job.
 
--- Jobs that are claimed before this one, as far as priority and age decide, of those that a live worker could run; and
--- those of them that have a higher priority.
-local function jobs_ahead(id, own, class, live)
-  local score = redis.call('ZSCORE', key('queue', own), id)
+-- Jobs that are claimed before one with this score in its own queue, `ahead` of them in that, as far as priority and age
+-- decide, of those that a live worker could run; and those of them that have a higher priority.
+local function jobs_ahead(own, score, ahead, class, live)
   local next_priority = integer(math.floor(tonumber(score) / PRIORITY_STEP) * PRIORITY_STEP)
-  local ahead, higher = redis.call('ZRANK', key('queue', own), id), 0
+  local higher = 0
   for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
     local needs = needs_of(name)
     if needs.class == class or needs.class == 'any' or class == 'any' then
@@ -25,8 +24,9 @@ end
 -- Why a queued job waits: {jobs ahead, those of higher priority, live workers of its class, those of them that read its
 -- spec, those of them that have its labels, the most devices with its memory that one of those has, the most that are
 -- free on one of them, whether its owner is at quota, the worker that keeps devices free for it or ''}
-local function waiting(id, live)
-  local name, reserved_by = get(id, 'queue'), ''
+--   name, score, ahead  its queue, its score there, and how many are ahead of it there
+local function waiting(id, name, score, ahead, live)
+  local reserved_by = ''
   local needs = needs_of(name)
   local running = tonumber(redis.call('HGET', key('running'), needs.owner) or 0)
   local of_class, of_version, of_labels, devices, free, at_quota = 0, 0, 0, 0, 0, 1
@@ -45,15 +45,19 @@ local function waiting(id, live)
       end
     end
   end
-  local ahead, higher = jobs_ahead(id, name, needs.class, live)
-  return {ahead, higher, of_class, of_version, of_labels, devices, free, at_quota, reserved_by}
+  local all_ahead, higher = jobs_ahead(name, score, ahead, needs.class, live)
+  return {all_ahead, higher, of_class, of_version, of_labels, devices, free, at_quota, reserved_by}
 end
 
 -- One job as {hash as a flat list, its packed part or '', why it waits or {}}.
 local function show(id, live)
-  local status, packed = get(id, 'status', 'packed')
-  return {redis.call('HGETALL', key('job', id)), packed and redis.call('GET', key('packed', id)) or '',
-    status == 'queued' and waiting(id, live) or {}}
+  local status, packed, name = get(id, 'status', 'packed', 'queue')
+  local why = {}
+  if status == 'queued' then
+    local queue = key('queue', name)
+    why = waiting(id, name, redis.call('ZSCORE', queue, id), redis.call('ZRANK', queue, id), live)
+  end
+  return {redis.call('HGETALL', key('job', id)), packed and redis.call('GET', key('packed', id)) or '', why}
 end
 
 -- One worker as {name, whether it is alive, last heartbeat, its hash as a flat list, its slots in use as a flat list}.

@@ -7,7 +7,6 @@ if redis.call('EXISTS', key('job', id)) == 1 then return {'ok', 0} end
 redis.call('HSET', key('job', id), 'packed', 1)
 set_fields(key('job', id), ARGV, 5)
 redis.call('SET', key('packed', id), part)
-redis.call('ZADD', key('jobs'), 0, id)
-redis.call('ZADD', key('jobs_by_status', status), 0, id)
+add_to_indexes(id, status)
 redis.call('ZADD', key('finished'), finished_ms, id)
 return {'ok', 1}

@@ -20,8 +20,7 @@ if redis.call('EXISTS', key('job', id)) == 0 then
   local now = now_ms()
   redis.call('HSET', key('job', id), 'id', id, 'owner', owner, 'status', 'queued', 'queue', queue, 'created_ms', integer(now),
     'spent', 0, 'token', 0, 'requested', '', unpack(ARGV, 6))
-  redis.call('ZADD', key('jobs'), 0, id)
-  redis.call('ZADD', key('jobs_by_status', 'queued'), 0, id)
+  add_to_indexes(id, 'queued')
   if idempotency_key ~= '' then
     redis.call('SET', key('idempotency', owner, idempotency_key), id .. ' ' .. fingerprint, 'PX', KEY_KEPT_MS)
   end

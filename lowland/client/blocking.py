@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -12,11 +12,11 @@ import httpx2
 
 from lowland.client import calls
 from lowland.client.answers import failure
-from lowland.client.calls import Call
+from lowland.client.calls import Call, Filters
 from lowland.client.download import Incoming
-from lowland.errors import AnswerUnreadable, ArtifactNotFound, ServerUnavailable, WaitTimedOut
+from lowland.errors import AnswerUnreadable, ArtifactNotFound, JobNotFound, ServerUnavailable, WaitTimedOut
 from lowland.spec import JobSpec
-from lowland.spec.resource import Artifact, Job
+from lowland.spec.resource import Artifact, Cancelled, DryRun, Job, StoredCheckpoint
 
 T = TypeVar("T")
 
@@ -108,18 +108,46 @@ class Client:
                 raise WaitTimedOut(job_id, job.status, timeout_s)
             time.sleep(min(poll_s, left_s))
 
-    def jobs(self, *, limit: int | None = None, status: str | None = None) -> Iterator[Job]:
-        """Go through the jobs, newest first, asking for more as needed.
+    def dry_run(self, spec: Mapping[str, object] | JobSpec) -> DryRun:
+        """Ask what would become of a job: its spec in full, what is unusual, what it takes, how it would wait.
+
+        Raises:
+            SpecInvalid: the server refuses the spec; `errors` says where.
+        """
+        return self._run(calls.dry_run(spec))
+
+    def jobs(
+        self,
+        *,
+        limit: int | None = None,
+        status: str | None = None,
+        dataset: str | None = None,
+        variant: str | None = None,
+        model: str | None = None,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        owner: str | None = None,
+    ) -> Iterator[Job]:
+        """Go through the jobs that fit, newest first, asking for more as needed.
 
         Args:
             limit: stop after so many; None goes through all.
             status: only jobs in this state.
+            dataset: only jobs on it.
+            variant: only jobs with it.
+            model: only jobs of it, such as "cnn" or "torchvision/resnet50".
+            name: only jobs whose name begins so.
+            tags: only jobs with all of these, each "team" or "team:vision".
+            owner: only jobs of theirs.
         """
+        filters = Filters(
+            status=status, dataset=dataset, variant=variant, model=model, name=name, tags=tags, owner=owner
+        )
         cursor: str | None = None
         left = limit
         while left is None or left > 0:
             size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
-            page = self._run(calls.page(limit=size, cursor=cursor, status=status))
+            page = self._run(calls.page(filters, limit=size, cursor=cursor))
             yield from page.jobs
             cursor = page.next
             if cursor is None:
@@ -134,6 +162,73 @@ class Client:
             EventRefused: it has ended otherwise.
         """
         return self._run(calls.ask(job_id, "cancel"))
+
+    def cancel_all(
+        self,
+        *,
+        status: str | None = None,
+        dataset: str | None = None,
+        variant: str | None = None,
+        model: str | None = None,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        owner: str | None = None,
+        everything: bool = False,
+    ) -> Cancelled:
+        """Cancel every job that fits and has not ended; says how many. The filters are those of `jobs`.
+
+        Args:
+            status: only jobs in this state.
+            dataset: only jobs on it.
+            variant: only jobs with it.
+            model: only jobs of it.
+            name: only jobs whose name begins so.
+            tags: only jobs with all of these.
+            owner: only jobs of theirs.
+            everything: cancel all jobs; must be said where no filter is.
+
+        Raises:
+            ValueError: neither a filter nor `everything` is given, or both.
+        """
+        filters = Filters(
+            status=status, dataset=dataset, variant=variant, model=model, name=name, tags=tags, owner=owner
+        )
+        if everything == bool(filters.parameters()):
+            raise ValueError("give filters, or everything=True alone to cancel every job")
+        cancelled, requested, cursor = 0, 0, None
+        while True:
+            done = self._run(calls.cancel_all(filters, cursor=cursor))
+            cancelled, requested, cursor = cancelled + done.cancelled, requested + done.requested, done.next
+            if cursor is None:
+                return Cancelled(cancelled=cancelled, requested=requested, next=None)
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its files, for good.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            RequestFailed: `deletion-refused`, it has not ended.
+        """
+        sent = 0
+
+        def attempt() -> None:
+            nonlocal sent
+            sent += 1
+            try:
+                self._once(calls.delete(job_id))
+            except JobNotFound:
+                if sent == 1:
+                    raise  # else an earlier one has deleted it, and its answer got lost
+
+        self._repeat(attempt)
+
+    def checkpoints(self, job_id: str) -> list[StoredCheckpoint]:
+        """What a job can go on from, the latest first.
+
+        Raises:
+            JobNotFound: there is none with this id.
+        """
+        return self._run(calls.checkpoints(job_id)).checkpoints
 
     def pause(self, job_id: str) -> Job:
         """Pause a job: at once while it waits; while it runs, once it has written a checkpoint. Again changes nothing.

@@ -2,15 +2,15 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Final, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from lowland.client.answers import read
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import JobSpec
-from lowland.spec.resource import Job, JobPage
+from lowland.spec.resource import Cancelled, CheckpointList, DryRun, Job, JobPage
 from lowland.spec.show import shown
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class Call(Generic[T]):
 
     method: str
     path: str
-    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    parameters: Mapping[str, str | Sequence[str]] = field(default_factory=dict[str, str | Sequence[str]])
     body: bytes | None = None
     """JSON."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -49,14 +49,8 @@ def submit(spec: Mapping[str, object] | JobSpec, idempotency_key: str) -> Call[J
     if not _KEY.fullmatch(key):
         accepted = "1 to 255 printable ASCII characters, without a space at the ends"
         raise ValueError(f"idempotency_key is {shown(key)}; give {accepted}")
-    given = spec.model_dump(mode="json") if isinstance(spec, JobSpec) else spec
-    try:
-        body = json.dumps(given, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        detail = f"the spec cannot be written as JSON: {error}"
-        raise SpecInvalid([FieldError(field="", value=None, detail=detail)]) from error
     headers = {"Idempotency-Key": key}
-    return Call(method="POST", path="/jobs", body=body, headers=headers, repeatable=True, read=_read_job)
+    return Call(method="POST", path="/jobs", body=_written(spec), headers=headers, repeatable=True, read=_read_job)
 
 
 def get(job_id: str) -> Call[Job]:
@@ -64,11 +58,73 @@ def get(job_id: str) -> Call[Job]:
     return Call(method="GET", path=job_path(job_id), repeatable=True, read=_read_job)
 
 
-def page(*, limit: int, cursor: str | None = None, status: str | None = None) -> Call[JobPage]:
+def dry_run(spec: Mapping[str, object] | JobSpec) -> Call[DryRun]:
+    """Ask what would become of a job.
+
+    Raises:
+        SpecInvalid: the spec holds something that JSON cannot say.
+    """
+    return Call(
+        method="POST",
+        path="/jobs",
+        parameters={"dry_run": "true"},
+        body=_written(spec),
+        repeatable=True,
+        read=lambda body: read(DryRun, body),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which jobs: those that fit all of it. None fits any."""
+
+    status: str | None = None
+    dataset: str | None = None
+    variant: str | None = None
+    model: str | None = None
+    name: str | None = None
+    tags: Sequence[str] = ()
+    owner: str | None = None
+
+    def parameters(self) -> dict[str, str | Sequence[str]]:
+        """As the server reads them."""
+        given = {**asdict(self), "tag": list(self.tags)}
+        del given["tags"]
+        return {name: value for name, value in given.items() if value}
+
+
+def page(filters: Filters, *, limit: int, cursor: str | None = None) -> Call[JobPage]:
     """Read a page of jobs, newest first."""
-    given = {"limit": str(limit), "cursor": cursor, "status": status}
-    parameters = {name: value for name, value in given.items() if value is not None}
+    parameters = {**filters.parameters(), "limit": str(limit), **({"cursor": cursor} if cursor else {})}
     return Call(method="GET", path="/jobs", parameters=parameters, repeatable=True, read=_read_page)
+
+
+def cancel_all(filters: Filters, *, cursor: str | None = None) -> Call[Cancelled]:
+    """Cancel jobs that have not ended, some of them."""
+    chosen = filters.parameters() or {"all": "true"}
+    parameters = {**chosen, **({"cursor": cursor} if cursor else {})}
+    return Call(
+        method="POST",
+        path="/jobs/cancel",
+        parameters=parameters,
+        repeatable=True,
+        read=lambda body: read(Cancelled, body),
+    )
+
+
+def delete(job_id: str) -> Call[None]:
+    """Delete a job. Sent again it finds none."""
+    return Call(method="DELETE", path=job_path(job_id), repeatable=True, read=lambda body: None)
+
+
+def checkpoints(job_id: str) -> Call[CheckpointList]:
+    """Read what a job can go on from."""
+    return Call(
+        method="GET",
+        path=f"{job_path(job_id)}/checkpoints",
+        repeatable=True,
+        read=lambda body: read(CheckpointList, body),
+    )
 
 
 def ask(job_id: str, event: Asked) -> Call[Job]:
@@ -87,6 +143,15 @@ def retry(job_id: str, *, from_checkpoint: bool) -> Call[Job]:
 def job_path(job_id: str) -> str:
     """Where a job is found."""
     return f"/jobs/{quote(job_id, safe='')}"
+
+
+def _written(spec: Mapping[str, object] | JobSpec) -> bytes:
+    given = spec.model_dump(mode="json") if isinstance(spec, JobSpec) else spec
+    try:
+        return json.dumps(given, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        detail = f"the spec cannot be written as JSON: {error}"
+        raise SpecInvalid([FieldError(field="", value=None, detail=detail)]) from error
 
 
 def _read_job(body: bytes) -> Job:

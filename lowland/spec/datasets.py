@@ -203,7 +203,7 @@ class Table(_Labelled):
     """The column to predict."""
     task: Task = "classification"
     """What it holds: classes (strings, integers or booleans; sorted), or numbers to come close to."""
-    ignore: list[str] = Field(default=[], max_length=10_000)
+    ignore: list[Annotated[str, Field(max_length=1000)]] = Field(default=[], max_length=10_000)
     """Columns that are not used."""
 
     @model_validator(mode="after")

@@ -81,7 +81,7 @@ def estimate(spec: JobSpec, *, precision: str | None = None, data: Data | None =
     """
     if spec.dataset is None:
         return _of_a_function(len(spec.start or ()))
-    known = data or _set(spec.dataset)
+    known = data or known_data(spec.dataset)
     if known is None:
         return _summed(None, None, None, None, None)
     samples, shape, outputs = known
@@ -104,8 +104,8 @@ def estimate(spec: JobSpec, *, precision: str | None = None, data: Data | None =
     )
 
 
-def _set(dataset: DatasetSpec) -> Data | None:
-    """Samples, shape and outputs; None for people's own files."""
+def known_data(dataset: DatasetSpec) -> Data | None:
+    """Samples of all parts, shape and outputs; None for people's own files."""
     if isinstance(dataset, Linear):
         return dataset.samples + max(1, dataset.samples // 4), (dataset.variables, 1, 1), 1
     return _SETS.get(dataset.name)

@@ -76,7 +76,9 @@ class Evaluate(SpecModel):
     """Measure the final weights on corrupted and incomplete test images too (after Hendrycks and Dietterich, 2019)."""
 
     corruptions: Annotated[
-        list[Literal["gaussian_noise", "blur", "occlusion", "shift"]], Field(min_length=1), AfterValidator(_each_once)
+        list[Literal["gaussian_noise", "blur", "occlusion", "shift"]],
+        Field(min_length=1, max_length=4),
+        AfterValidator(_each_once),
     ]
     """Which corruptions."""
     severity: int = Field(default=3, ge=1, le=5)
@@ -120,7 +122,9 @@ class Webhook(SpecModel):
 
     url: str = Field(max_length=2000, pattern=URL)
     """Where to POST."""
-    events: list[Literal["started", "finished"]] = Field(default=["finished"], min_length=1)
+    events: Annotated[list[Literal["started", "finished"]], AfterValidator(_each_once)] = Field(
+        default=["finished"], min_length=1, max_length=2
+    )
     """What to tell."""
     secret: Annotated[str, StringConstraints(pattern=SECRET), AfterValidator(_base64)] | None = None
     """Signs what is sent, by the Standard Webhooks specification; write-only. Null leaves it unsigned."""
@@ -220,6 +224,12 @@ class JobSpec(SpecModel):
     def stored(cls, text: str) -> Self:
         """Read a spec that was accepted before, from its JSON: whether its fields fit together is not asked again."""
         return cls.model_validate_json(text, context=_ACCEPTED)
+
+    def without_secret(self) -> Self:
+        """What may be shown of it: whoever reads a spec later is not to read the webhook's secret."""
+        if self.webhook is None:
+            return self
+        return self.model_copy(update={"webhook": self.webhook.model_copy(update={"secret": None})})
 
     @property
     def device_class(self) -> Literal["any", "cpu", "cuda"]:

@@ -168,10 +168,88 @@ class Job(ResourceModel):
     links: Links
 
 
+class StoredCheckpoint(ResourceModel):
+    """A state of the training that the job can go on from."""
+
+    name: str
+    step: int
+    """Optimizer steps taken by then."""
+    size_bytes: int
+    sha256: str
+    token: int
+    """The run that wrote it, from 1; each claim is one."""
+    attempt: int | None
+    """The attempt that this run was; null where the history no longer tells."""
+
+
+class CheckpointList(ResourceModel):
+    """What a job can go on from."""
+
+    checkpoints: list[StoredCheckpoint]
+    """The latest first; where that is damaged, the next counts."""
+
+
+class Cancelled(ResourceModel):
+    """What was done to the jobs that fit."""
+
+    cancelled: int
+    """Jobs that waited, or were paused, and are cancelled."""
+    requested: int
+    """Running jobs that were asked to stop."""
+    next: str | None
+    """Not all were reached: ask again with it as `cursor`; null where nothing is left to do."""
+
+
+class Advice(ResourceModel):
+    """A value that is allowed, and rarely meant."""
+
+    field: str
+    """Path to the field, with dots: `sam.rho`."""
+    value: object
+    """What stands there."""
+    detail: str
+    """What is unusual about it, and what is usual."""
+
+
+class Cost(ResourceModel):
+    """What a job is likely to take. Memory is of each process, by arithmetic, without the runtime itself."""
+
+    seconds: float | None
+    """From its start to its end; null where no finished job tells."""
+    seconds_from: str
+    """What the seconds are taken from, or why there are none."""
+    parameters: int | None
+    """Trainable numbers in the model; these and the bytes are null where they are known only by reading or building."""
+    model_bytes: int | None
+    """Weights, gradients, and copies of them."""
+    data_bytes: int | None
+    """The dataset."""
+    optimizer_bytes: int | None
+    """The base optimizer's state and the variant's copies."""
+    activation_bytes: int | None
+    """One batch, forward and backward."""
+    total_bytes: int | None
+    """All of them."""
+
+
+class DryRun(ResourceModel):
+    """What would become of a job, of which nothing was stored."""
+
+    spec: JobSpec
+    """With every default filled in."""
+    warnings: list[Advice]
+    """What is unusual about it."""
+    estimate: Cost
+    """What it is likely to take."""
+    queue: QueuePlace
+    """Its place in the queue, if it were submitted now."""
+
+
 class JobPage(ResourceModel):
     """Some jobs, newest first."""
 
     jobs: list[Job]
+    """Of a search that combines filters perhaps fewer than asked for, or none, where most jobs do not fit."""
     next: str | None
     """Give it as `cursor` for the next page; null on the last."""
 

@@ -20,7 +20,10 @@ def test_every_route_has_a_stable_name_a_summary_and_a_tag(document: dict[str, A
     assert named == {
         "submit_job": ("post", "/jobs"),
         "list_jobs": ("get", "/jobs"),
+        "cancel_jobs": ("post", "/jobs/cancel"),
         "get_job": ("get", "/jobs/{job_id}"),
+        "delete_job": ("delete", "/jobs/{job_id}"),
+        "list_checkpoints": ("get", "/jobs/{job_id}/checkpoints"),
         "cancel_job": ("post", "/jobs/{job_id}/cancel"),
         "pause_job": ("post", "/jobs/{job_id}/pause"),
         "resume_job": ("post", "/jobs/{job_id}/resume"),
@@ -60,9 +63,15 @@ def test_parameters_are_described(document: dict[str, Any]) -> None:
     parameters = document["paths"]["/jobs"]["get"]["parameters"]
 
     assert [(each["name"], each["in"], each["required"]) for each in parameters] == [
+        ("status", "query", False),
+        ("dataset", "query", False),
+        ("variant", "query", False),
+        ("model", "query", False),
+        ("name", "query", False),
+        ("tag", "query", False),
+        ("owner", "query", False),
         ("limit", "query", False),
         ("cursor", "query", False),
-        ("status", "query", False),
     ]
     assert all(each["description"] for each in parameters)
 
@@ -88,6 +97,9 @@ def test_documents_fit_their_schemas(document: dict[str, Any], http: httpx2.Clie
     check("Job", queued)
     check("Job", http.get(queued["links"]["self"]).json())
     check("JobPage", http.get("/jobs").json())
+    check("DryRun", http.post("/jobs?dry_run=true", json=shorthand).json())
+    check("CheckpointList", http.get(f"/jobs/{queued['id']}/checkpoints").json())
+    check("Cancelled", http.post("/jobs/cancel?all=true").json())
     check("Readiness", http.get("/readyz").json())
     check("Problem", http.get("/jobs/1").json())
     check("Problem", http.post("/jobs", json={"epochs": "x"}).json())

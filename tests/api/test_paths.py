@@ -21,7 +21,7 @@ def test_an_unknown_path_is_a_problem(http: httpx2.Client, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("DELETE", "/jobs", {"GET", "POST"}),
-        ("PUT", f"/jobs/{SOME_ID}", {"GET"}),
+        ("PUT", f"/jobs/{SOME_ID}", {"DELETE", "GET"}),
         ("GET", f"/jobs/{SOME_ID}/cancel", {"POST"}),
         ("POST", "/healthz", {"GET"}),
     ],

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from lowland.errors import (
     WaitTimedOut,
 )
 from lowland.spec import JobSpec
-from lowland.spec.resource import Job
+from lowland.spec.resource import Cancelled, Job
 from tests.api.conftest import Worker
 from tests.conftest import free_port
 
@@ -209,3 +210,70 @@ def test_a_server_that_is_away_is_named() -> None:
 def test_an_address_without_a_scheme_is_refused() -> None:
     with pytest.raises(ValueError, match="localhost:8000; give a URL"):
         Client("localhost:8000")
+
+
+def test_jobs_are_found_and_cancelled_by_what_they_are(client: Client, worker: Worker) -> None:
+    tagged = {**SPEC, "name": "kmnist 1", "tags": {"team": "vision", "run": "a"}, "sam": "friendly"}
+    ids = [client.submit(tagged).id for _ in range(2)]
+    other = client.submit(SPEC).id
+
+    assert [job.id for job in client.jobs(tags=["team:vision", "run"], name="kmnist", model="cnn")] == ids[::-1]
+    assert [job.id for job in client.jobs(variant="sam", dataset="digits", owner="anonymous")] == [other]
+    assert client.cancel_all(variant="friendly") == Cancelled(cancelled=2, requested=0, next=None)
+    assert client.cancel_all(everything=True).cancelled == 1
+
+
+def test_many_jobs_are_cancelled_by_one_call(client: Client, worker: Worker) -> None:
+    for _ in range(205):
+        client.submit(SPEC)
+
+    assert client.cancel_all(dataset="digits") == Cancelled(cancelled=205, requested=0, next=None)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"everything": True, "status": "queued"}], ids=str)
+def test_to_cancel_every_job_must_be_said_alone(client: Client, chosen: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="everything=True alone"):
+        client.cancel_all(**chosen)
+
+
+def test_a_dry_run_makes_no_job(client: Client, worker: Worker) -> None:
+    said = client.dry_run({**SPEC, "sam": {"rho": 5.0}})
+
+    assert said.spec == JobSpec.parse({**SPEC, "sam": {"rho": 5.0}})
+    assert [advice.field for advice in said.warnings] == ["sam.rho"]
+    assert (said.queue.position, said.estimate.seconds) == (1, None)
+    assert list(client.jobs()) == []
+    with pytest.raises(SpecInvalid):
+        client.dry_run({"dataset": "nothing"})
+
+
+def test_a_job_that_has_ended_is_deleted(client: Client, worker: Worker) -> None:
+    job_id = client.submit(SPEC).id
+    with pytest.raises(RequestFailed, match="is queued") as caught:
+        client.delete(job_id)
+    assert (caught.value.slug, client.checkpoints(job_id)) == ("deletion-refused", [])
+    client.cancel(job_id)
+
+    client.delete(job_id)
+
+    for again in (client.get, client.delete, client.checkpoints):
+        with pytest.raises(JobNotFound):
+            again(job_id)
+
+
+def test_a_deletion_whose_answer_got_lost_is_no_failure(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = client.submit(SPEC).id
+    client.cancel(job_id)
+    once, lost = client._once, [True]
+
+    def lose_the_first(call: Any) -> Any:
+        answer = once(call)
+        if lost:
+            lost.clear()
+            raise ServerUnavailable(client.base_url, "the connection broke")
+        return answer
+
+    monkeypatch.setattr(client, "_once", lose_the_first)
+
+    client.delete(job_id)
+    assert lost == []

@@ -8,7 +8,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import Keys, Ledger, chores, reads, transitions
+from ledger import Keys, Ledger, Wanted, chores, reads, transitions
 from ledger.packing import RECORD_FILE, Record, pack, pack_recent, read_record, unpack, unpack_recent, write_record
 from ledger.store import job_folder
 from lowland.spec import Event, Status
@@ -253,7 +253,9 @@ def test_a_restored_job_is_the_one_that_was_lost(ledger: Ledger, redis_url: str,
     with Ledger(redis_url, Keys("{again-" + ids[0] + "}:")) as again:
         assert [again.run(chores.restore(record)) for record in records] == [True, True, True]
         assert again.run(reads.list_jobs(limit=5)) == before
-        assert [one.id for one in again.run(reads.list_jobs(limit=5, status=Status.FAILED)).jobs] == [ids[0]]
+        assert [one.id for one in again.run(reads.list_jobs(limit=5, wanted=Wanted(status=Status.FAILED))).jobs] == [
+            ids[0]
+        ]
         assert not again.run(chores.restore(records[0]))
         retry(again, ids[0], from_checkpoint=True)
         assert claimed(again).checkpoints[0].name == "2.pt"

@@ -249,6 +249,14 @@ class Ledgers(RuleBasedStateMachine):
         ]
         assert sorted(queued) == sorted(by_status[Status.QUEUED])
         assert set(self.server.zrange(self.keys.key("leases"), 0, -1)) == by_status[Status.RUNNING]
+        for field in ("owner:ada", "owner:bob", "dataset:digits", "variant:sam"):
+            ids = self.server.zrange(self.keys.key("jobs_by", *field.split(":")), 0, -1)
+            is_owned = field.startswith("owner:")
+            assert set(ids) == {
+                job_id
+                for job_id in self.model.jobs
+                if not is_owned or self.server.hget(self.keys.key("job", job_id), "owner") == field[6:]
+            }
         finished = {job_id for job_id, one in self.model.jobs.items() if one.status.terminal}
         assert set(self.server.zrange(self.keys.key("finished"), 0, -1)) == finished
         running = {owner: self.model.running_of(owner) for owner in ("ada", "bob")}
