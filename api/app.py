@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
+from api.access import GUARD_PROBLEMS, Gate, guard, guard_for_admins
+from api.auditing import Audited
+from api.limiting import Rates
 from api.openapi import describe
-from api.problems import exception_handlers
-from api.routes import artifacts, health, jobs, workers
+from api.problems import exception_handlers, problems
+from api.routes import artifacts, audit, health, jobs, sessions, workers
 from api.settings import ApiSettings
 from ledger import AsyncLedger, Keys
 from lowland import __version__
@@ -19,7 +22,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.ledger = AsyncLedger(settings.redis_url, Keys(settings.redis_prefix))
+        app.state.rates = Rates(settings.redis_url, settings.redis_prefix)
         yield
+        await app.state.rates.close()
         await app.state.ledger.close()
 
     app = FastAPI(
@@ -33,7 +38,14 @@ def create_app(settings: ApiSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    for router in (jobs.router, artifacts.router, workers.router, health.router):
+    app.state.gate = Gate(settings)
+    app.add_middleware(Audited)
+    refusals = problems(*GUARD_PROBLEMS)
+    for router in (jobs.router, artifacts.router):
+        app.include_router(router, dependencies=[Depends(guard)], responses=refusals)
+    for router in (workers.router, audit.router):
+        app.include_router(router, dependencies=[Depends(guard_for_admins)], responses=refusals)
+    for router in (sessions.router, health.router):  # whoever has no key yet, and who only asks whether we are there
         app.include_router(router)
     describe(app)
     return app

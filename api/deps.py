@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Header, Path, Request
 
+from api.access import Caller, authenticate
 from api.bodies import read_json
 from api.errors import ParametersInvalid
 from api.settings import ApiSettings
@@ -20,8 +21,6 @@ ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Makes a POST happen once (draft-ietf-httpapi-idempotency-key-header).
 _KEY_HEADER: Final = "Idempotency-Key"
 _KEY_PATTERN: Final = re.compile(r"[\x20-\x7e]{1,255}")  # spaces at the ends are no part of a header
-#: Whose every job is, until there are API keys.
-ANONYMOUS: Final = "anonymous"
 
 
 async def _ledger(request: Request) -> AsyncLedger:
@@ -32,13 +31,24 @@ async def _settings(request: Request) -> ApiSettings:
     return request.app.state.settings
 
 
-async def _caller() -> str:
-    return ANONYMOUS
-
-
 LedgerDep = Annotated[AsyncLedger, Depends(_ledger)]
 SettingsDep = Annotated[ApiSettings, Depends(_settings)]
-CallerDep = Annotated[str, Depends(_caller)]
+#: Who asks, with what it may.
+WhoDep = Annotated[Caller, Depends(authenticate)]
+
+
+async def _owner(caller: WhoDep) -> str:
+    return caller.owner
+
+
+async def _sees(caller: WhoDep) -> str:
+    return caller.sees
+
+
+#: Whose a job becomes.
+CallerDep = Annotated[str, Depends(_owner)]
+#: Whose jobs the caller may see and touch; empty for everybody's.
+SeesDep = Annotated[str, Depends(_sees)]
 
 
 async def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> str:
@@ -90,15 +100,15 @@ IdempotencyDep = Annotated[Idempotency | None, Depends(_idempotency)]
 
 
 async def _startable_spec(
-    spec: Annotated[JobSpec, Depends(_spec)], idempotency: IdempotencyDep, ledger: LedgerDep, caller: CallerDep
+    spec: Annotated[JobSpec, Depends(_spec)], idempotency: IdempotencyDep, ledger: LedgerDep, caller: WhoDep
 ) -> JobSpec:
     """The spec of a body, whose weights to start from are there if it names any."""
     origin = spec.model.init_from
     if origin is not None:
         try:
-            await ledger.run(reads.get_weights(origin))
+            await ledger.run(reads.get_weights(origin, owner=caller.sees))
         except WeightsMissing as error:
-            if idempotency and await ledger.run(reads.is_known(idempotency, owner=caller)):
+            if idempotency and await ledger.run(reads.is_known(idempotency, owner=caller.owner)):
                 return spec  # they were there when its job was made
             refused = FieldError(field="model.init_from.job", value=origin.job, detail=str(error))
             raise SpecInvalid([refused]) from error

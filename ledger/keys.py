@@ -17,6 +17,7 @@ LAYOUT: Final[Mapping[str, str]] = {
     "metrics": "job:%s:metrics",  # stream  one entry per epoch, id = token-sequence
     "events": "job:%s:events",  # stream  what happened to it
     "idempotency": "idempotency:%s:%s",  # string  owner, key -> "job fingerprint" of the POST that came under it
+    "unfinished": "unfinished:%s",  # set     of an owner: the jobs that are queued, running or paused
     # indexes: ids sort by time
     "jobs": "jobs",  # zset    every job, by id
     "jobs_by_status": "jobs:%s",  # zset    jobs in one state, by id
@@ -38,6 +39,12 @@ LAYOUT: Final[Mapping[str, str]] = {
     "chores": "chores:%s",  # zset    of one kind: member by when it is due, ms
     "taken": "taken:%s:%s",  # string  kind, member -> who is at it
     "failures": "failures:%s",  # hash    of one kind: member -> how often it has failed
+    # who may come in, and did
+    "api_key": "api_key:%s",  # hash    the key's digest -> whose it is and what it is good for; see access.py
+    "api_keys": "api_keys",  # hash    key id -> digest
+    "guarded": "guarded",  # string  set by the first key, and kept without any: nobody comes in without one
+    "session": "session:%s",  # hash    the session's digest -> digest of the key it was opened with, until when
+    "audit": "audit",  # stream  who did what
     # the ledger itself
     "schema": "schema",  # string  version of this layout
     "store": "store",  # string  id of the artifact store that belongs to it

@@ -32,11 +32,15 @@ class Backlog:
     """Of live workers that take the class."""
 
 
-def get_job(job_id: str) -> Call[Job]:
+def get_job(job_id: str, *, owner: str = "") -> Call[Job]:
     """A job as it stands.
 
+    Args:
+        job_id: which.
+        owner: whose it must be; empty for anybody's.
+
     Raises:
-        JobNotFound: no job has this id.
+        JobNotFound: no job of theirs has this id.
     """
 
     def read(answer: Answer) -> Job:
@@ -44,14 +48,19 @@ def get_job(job_id: str) -> Call[Job]:
             raise JobNotFound(job_id)
         return shown_job(answer[1])
 
-    return Call("get", (job_id,), read)
+    return Call("get", (job_id, owner), read)
 
 
-def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
+def get_artifact(job_id: str, name: str, *, owner: str = "") -> Call[StoredArtifact | None]:
     """Where an artifact of a job lies; None where the job has none of this name.
 
+    Args:
+        job_id: which.
+        name: of the artifact.
+        owner: whose the job must be; empty for anybody's.
+
     Raises:
-        JobNotFound: no job has this id.
+        JobNotFound: no job of theirs has this id.
     """
 
     def read(answer: Answer) -> StoredArtifact | None:
@@ -59,7 +68,7 @@ def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
             raise JobNotFound(job_id)
         return find_artifact(shown_fields(answer[1]), name)
 
-    return Call("get", (job_id,), read)
+    return Call("get", (job_id, owner), read)
 
 
 def get_webhook_secret(job_id: str) -> Call[str | None]:
@@ -74,14 +83,18 @@ def get_webhook_secret(job_id: str) -> Call[str | None]:
             raise JobNotFound(job_id)
         return shown_fields(answer[1]).get("webhook_secret")
 
-    return Call("get", (job_id,), read)
+    return Call("get", (job_id, ""), read)
 
 
-def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
+def get_weights(origin: InitFrom, *, owner: str = "") -> Call[StoredArtifact]:
     """Where the weights lie that a job is to start from.
 
+    Args:
+        origin: which job's, and which of them.
+        owner: whose that job must be; empty for anybody's.
+
     Raises:
-        WeightsMissing: no job has this id, or it has no weights.
+        WeightsMissing: no job of theirs has this id, or it has no weights.
     """
 
     def read(answer: Answer) -> StoredArtifact:
@@ -92,7 +105,7 @@ def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
             raise WeightsMissing(origin.job, "which has no weights")
         return stored
 
-    return Call("get", (origin.job,), read)
+    return Call("get", (origin.job, owner), read)
 
 
 def is_known(idempotency: Idempotency, *, owner: str) -> Call[bool]:
@@ -100,21 +113,22 @@ def is_known(idempotency: Idempotency, *, owner: str) -> Call[bool]:
     return Call("known", (owner, idempotency.key), lambda answer: answer[1] == 1)
 
 
-def list_jobs(*, limit: int, cursor: str | None = None, status: Status | None = None) -> Call[JobPage]:
-    """A page of jobs, newest first.
+def list_jobs(*, limit: int, cursor: str | None = None, status: Status | None = None, owner: str = "") -> Call[JobPage]:
+    """A page of jobs, newest first. One that others' jobs make slow to fill ends early, with a `next`.
 
     Args:
         limit: jobs a page, at least 1.
         cursor: the `next` of the page before.
         status: only jobs in this state.
+        owner: only jobs of theirs; empty for everybody's.
     """
 
     def read(answer: Answer) -> JobPage:
-        jobs = [shown_job(part) for part in answer[1:]]
-        more = len(jobs) > limit
-        return JobPage(jobs=jobs[:limit], next=jobs[limit - 1].id if more else None)
+        jobs = [shown_job(part) for part in answer[2:]]
+        following = jobs[limit - 1].id if len(jobs) > limit else str(answer[1])
+        return JobPage(jobs=jobs[:limit], next=following or None)
 
-    return Call("list", (status or "", cursor or "", limit + 1), read)
+    return Call("list", (status or "", cursor or "", limit + 1, owner), read)
 
 
 def overview() -> Call[Overview]:

@@ -9,15 +9,16 @@ from pydantic import Field, field_validator
 
 from api.deps import (
     ID_PATTERN,
-    CallerDep,
     IdempotencyDep,
     JobId,
     LedgerDep,
+    SeesDep,
     SpecBody,
+    WhoDep,
     refuse_parameters,
     refuse_repeated_parameters,
 )
-from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid
+from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid, RateLimited
 from api.openapi import json_body
 from api.parameters import Parameters
 from api.problems import header, problems
@@ -28,6 +29,7 @@ from ledger import (
     JobGone,
     JobNotFound,
     LedgerUnavailable,
+    QuotaReached,
     reads,
     transitions,
 )
@@ -97,19 +99,22 @@ class Retrying(Parameters):
             ParametersInvalid,
             IdempotencyKeyReused,
             JobGone,
+            RateLimited,
+            QuotaReached,
             LedgerUnavailable,
         ),
     },
 )
 async def submit_job(
-    spec: SpecBody, idempotency: IdempotencyDep, ledger: LedgerDep, caller: CallerDep, response: Response
+    spec: SpecBody, idempotency: IdempotencyDep, ledger: LedgerDep, caller: WhoDep, response: Response
 ) -> Job:
     """Queue a training job. Answers the job with every default filled in.
 
     To be sure of one job where an answer may get lost, give an Idempotency-Key and send the same again.
     """
     job_id = str(uuid_utils.uuid7())
-    job = await ledger.run(transitions.submit(job_id, spec, owner=caller, idempotency=idempotency))
+    call = transitions.submit(job_id, spec, owner=caller.owner, idempotency=idempotency, quota=caller.quota)
+    job = await ledger.run(call)
     response.headers["Location"] = job.links.self
     if job.id != job_id:
         response.headers[_REPLAYED_HEADER] = "true"
@@ -124,9 +129,12 @@ async def submit_job(
         **problems(ParametersInvalid, LedgerUnavailable),
     },
 )
-async def list_jobs(listing: Annotated[Listing, Query()], ledger: LedgerDep, response: Response) -> JobPage:
-    """List jobs, newest first, page by page."""
-    page = await ledger.run(reads.list_jobs(limit=listing.limit, cursor=listing.cursor, status=listing.status))
+async def list_jobs(
+    listing: Annotated[Listing, Query()], ledger: LedgerDep, sees: SeesDep, response: Response
+) -> JobPage:
+    """List your jobs, or as an admin everybody's, newest first, page by page."""
+    call = reads.list_jobs(limit=listing.limit, cursor=listing.cursor, status=listing.status, owner=sees)
+    page = await ledger.run(call)
     if page.next is not None:
         response.headers["Link"] = listing.link_to(page.next)
     return page
@@ -137,9 +145,9 @@ async def list_jobs(listing: Annotated[Listing, Query()], ledger: LedgerDep, res
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
 )
-async def get_job(job_id: JobId, ledger: LedgerDep) -> Job:
+async def get_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
     """Read a job as it stands."""
-    return await ledger.run(reads.get_job(job_id))
+    return await ledger.run(reads.get_job(job_id, owner=sees))
 
 
 @router.post(
@@ -147,9 +155,9 @@ async def get_job(job_id: JobId, ledger: LedgerDep) -> Job:
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
-async def cancel_job(job_id: JobId, ledger: LedgerDep) -> Job:
+async def cancel_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
     """Cancel a job: at once while it waits, soon while it runs. Cancelling again changes nothing."""
-    return await ledger.run(transitions.ask(job_id, Event.CANCEL))
+    return await ledger.run(transitions.ask(job_id, Event.CANCEL, owner=sees))
 
 
 @router.post(
@@ -157,12 +165,12 @@ async def cancel_job(job_id: JobId, ledger: LedgerDep) -> Job:
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
-async def pause_job(job_id: JobId, ledger: LedgerDep) -> Job:
+async def pause_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
     """Pause a job: at once while it waits; while it runs, once it has written a checkpoint and freed its devices.
 
     Pausing again changes nothing.
     """
-    return await ledger.run(transitions.ask(job_id, Event.PAUSE))
+    return await ledger.run(transitions.ask(job_id, Event.PAUSE, owner=sees))
 
 
 @router.post(
@@ -170,22 +178,26 @@ async def pause_job(job_id: JobId, ledger: LedgerDep) -> Job:
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
-async def resume_job(job_id: JobId, ledger: LedgerDep) -> Job:
+async def resume_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
     """Queue a paused job again, to go on from its checkpoint, or take back the wish to pause it.
 
     Nothing changes where it waits or runs already.
     """
-    return await ledger.run(transitions.ask(job_id, Event.RESUME))
+    return await ledger.run(transitions.ask(job_id, Event.RESUME, owner=sees))
 
 
 @router.post(
     "/jobs/{job_id}/retry",
     dependencies=[Depends(refuse_repeated_parameters)],
-    responses=problems(JobNotFound, EventRefused, CheckpointMissing, ParametersInvalid, LedgerUnavailable),
+    responses=problems(
+        JobNotFound, EventRefused, CheckpointMissing, RateLimited, QuotaReached, ParametersInvalid, LedgerUnavailable
+    ),
 )
-async def retry_job(job_id: JobId, wanted: Annotated[Retrying, Query()], ledger: LedgerDep) -> Job:
+async def retry_job(job_id: JobId, wanted: Annotated[Retrying, Query()], ledger: LedgerDep, caller: WhoDep) -> Job:
     """Queue a job again that failed or was cancelled, with as many attempts as it had at first.
 
     Nothing changes where it waits or runs already.
     """
-    return await ledger.run(transitions.retry(job_id, from_checkpoint=wanted.from_checkpoint))
+    from_checkpoint = wanted.from_checkpoint
+    call = transitions.retry(job_id, from_checkpoint=from_checkpoint, owner=caller.sees, quota=caller.quota)
+    return await ledger.run(call)

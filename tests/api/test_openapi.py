@@ -28,6 +28,10 @@ def test_every_route_has_a_stable_name_a_summary_and_a_tag(document: dict[str, A
         "list_workers": ("get", "/workers"),
         "drain_worker": ("post", "/workers/{worker_id}/drain"),
         "get_artifact": ("get", "/jobs/{job_id}/artifacts/{name}"),
+        "read_audit": ("get", "/audit"),
+        "open_session": ("post", "/session"),
+        "get_session": ("get", "/session"),
+        "close_session": ("delete", "/session"),
         "get_health": ("get", "/healthz"),
         "get_readiness": ("get", "/readyz"),
     }
