@@ -19,21 +19,6 @@ from ledger import LedgerUnavailable
 _TIMEOUT_S: Final = 2.0
 
 
-def check_rate(rate: str) -> str:
-    """Make sure that this is a rate.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        parse(rate)
-    except ValueError as error:
-        raise ValueError(
-            f"the rate is {rate!r}; give a number per second, minute, hour or day, as 600/minute"
-        ) from error
-    return rate
-
-
 class Rates:
     """Counts requests by key.
 

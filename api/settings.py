@@ -2,8 +2,8 @@
 
 from pydantic import Field, field_validator
 
-from api.limiting import check_rate
 from ledger import AccessSettings
+from ledger.access import check_rate
 
 
 class ApiSettings(AccessSettings):

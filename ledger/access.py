@@ -120,6 +120,17 @@ def read_scopes(names: Collection[str]) -> frozenset[Scope]:
     return frozenset(Scope(name) for name in names)
 
 
+def check_rate(rate: str) -> str:
+    """Make sure that this is a rate.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", rate):
+        raise ValueError(f"the rate is {shown(rate)}; give a number per second, minute, hour or day, as 600/minute")
+    return rate
+
+
 def create_key(
     secret: str,
     *,
