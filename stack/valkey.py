@@ -71,6 +71,8 @@ def running_url(folder: Path) -> str | None:
     except OSError:
         return None
     said = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    if not {"requirepass", "port"} <= said.keys():  # somebody is writing it
+        return None
     return f"redis://:{said['requirepass']}@127.0.0.1:{said['port']}/0"
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 
@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[int]):
     """A time such as 30d, in seconds."""
 
     name = "duration"
@@ -170,4 +170,4 @@ def _moment(at: Any) -> str | None:
 
 
 def _cell(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) else "-" if value is None else str(value)
+    return "-" if value is None else ",".join(cast("list[str]", value)) if isinstance(value, list) else str(value)
