@@ -14,8 +14,8 @@ from ledger import AsyncLedger, LedgerError, access
 
 _LOG: Final = logging.getLogger(__name__)
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-#: How much of a request's own id is kept.
-_REQUEST_ID_KEPT: Final = 128
+#: How much is kept of what a request says of itself.
+_KEPT: Final = 128
 
 
 class Audited:
@@ -29,7 +29,7 @@ class Audited:
             await self._app(scope, receive, send)
             return
         scope.setdefault("state", {})
-        answered: dict[str, str | int] = {}
+        answered: dict[str, str | int] = {"status": 500, "location": "", "request_id": ""}  # if no answer comes
 
         async def note(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -41,7 +41,7 @@ class Audited:
         try:
             await self._app(scope, receive, note)
         finally:
-            if answered and "caller" in scope["state"]:
+            if "caller" in scope["state"]:
                 await _write(scope, answered)
 
 
@@ -54,9 +54,9 @@ async def _write(scope: Scope, answered: dict[str, str | int]) -> None:
         owner=state["caller"].owner,
         key_id=state["caller"].key_id,
         action=state["action"],
-        subject=state["subject"] or str(answered["location"]).rpartition("/")[2],
+        subject=(state["subject"] or str(answered["location"]).rpartition("/")[2])[:_KEPT],
         status=int(answered["status"]),
-        request_id=request_id[:_REQUEST_ID_KEPT],
+        request_id=request_id[:_KEPT],
     )
     try:
         await ledger.run(call)

@@ -3,12 +3,16 @@
 from typing import Any
 
 import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from ledger import Ledger, access
 from lowland.spec.access import Scope
 from tests.api.answers import assert_problem
 from tests.api.callers import key
 
+SOME_ID = "0199f3a0-0000-7000-8000-000000000000"
 BODY = {"dataset": "digits"}
 
 
@@ -45,6 +49,19 @@ def test_who_is_not_known_leaves_nothing_that_would_push_the_others_out(http: ht
     assert http.post("/jobs", json=BODY).status_code == 401
 
     assert [each["action"] for each in entries(http, admin)] == ["create_key"]
+
+
+def test_what_ended_in_a_mistake_of_the_server_is_written_down(
+    app: FastAPI, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = key(ledger, "root", Scope.ADMIN)
+    monkeypatch.delattr("ledger.transitions.ask")
+    with TestClient(app, raise_server_exceptions=False) as http:
+        assert http.post(f"/jobs/{SOME_ID}/cancel", headers=admin).status_code == 500
+
+        written = entries(http, admin)[0]
+
+    assert (written["action"], written["subject"], written["status"]) == ("cancel_job", SOME_ID, 500)
 
 
 def test_the_audit_is_read_page_by_page(http: httpx2.Client, ledger: Ledger) -> None:

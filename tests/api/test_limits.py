@@ -71,6 +71,9 @@ def test_a_key_that_is_used_too_often_is_told_when_to_come_back(settings: ApiSet
         assert [http.get("/jobs", headers=eve).status_code for _ in range(2)] == [200, 429]
     with server(settings, rate_limit="3/hour") as another:
         assert another.get("/jobs", headers=ada).status_code == 429
+    counted = [str(name) for name in ledger._client.scan_iter("*LIMIT*")]
+    assert counted
+    assert all("}:rates" in name for name in counted)
 
 
 def test_a_rate_that_is_none_is_refused() -> None:

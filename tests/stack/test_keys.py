@@ -71,12 +71,15 @@ def test_a_server_that_others_can_reach_wants_keys(tmp_path: Path) -> None:
         "--allow-anonymous to let everybody in"
     )
     made = keys("create", "--owner", "ada", "--scopes", "read", "--data-dir", str(folder)).stdout.strip()
-    with house(folder, "--host", "0.0.0.0") as running:
+    configured = "root:admin:" + "r" * 32
+    with house(folder, "--host", "0.0.0.0", LOWLAND_API_KEYS=configured) as running:
         url = running.url.replace("0.0.0.0", "127.0.0.1")
         while_it_runs = keys("create", "--owner", "bob", "--scopes", "read", "--data-dir", str(folder)).stdout.strip()
 
+        assert running.child("api").environ()["LOWLAND_API_KEYS"] == configured
+        assert all("LOWLAND_API_KEYS" not in running.child(name).environ() for name in ("worker", "keeper"))
         assert httpx2.get(f"{url}/jobs").status_code == 401
-        for secret in (made, while_it_runs):
+        for secret in (made, while_it_runs, "r" * 32):
             answer = httpx2.get(f"{url}/jobs", headers={"Authorization": f"Bearer {secret}"})
             assert answer.status_code == 200
 
