@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
+from api.access import GUARD_PROBLEMS, Gate, guard, guard_for_admins
+from api.auditing import Audited
+from api.limiting import Rates
 from api.metrics import Metrics
 from api.openapi import describe
-from api.problems import exception_handlers
+from api.problems import exception_handlers, problems
 from api.proxies import stand_behind
 from api.requests import observe
-from api.routes import artifacts, events, health, jobs, listing, logs, metrics, monitoring, workers
+from api.routes import artifacts, audit, events, health, jobs, listing, logs, metrics, monitoring, sessions, workers
 from api.settings import ApiSettings
 from api.stopping import told_to_stop
 from api.views import Views
@@ -24,10 +27,12 @@ def create_app(settings: ApiSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ledger = app.state.ledger = AsyncLedger(settings.redis_url, Keys(settings.redis_prefix))
+        app.state.rates = Rates(settings.redis_url, settings.redis_prefix)
         app.state.views = Views(ledger)
         with told_to_stop() as app.state.stopping:
             async with ledger.changes.heard():
                 yield
+        await app.state.rates.close()
         await ledger.close()
 
     app = FastAPI(
@@ -41,18 +46,19 @@ def create_app(settings: ApiSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
+    app.state.gate = Gate(settings)
     app.state.metrics = Metrics()
-    for router in (
-        jobs.router,
-        listing.router,
-        metrics.router,
-        events.router,
-        logs.router,
-        artifacts.router,
-        workers.router,
-        health.router,
-        monitoring.router,
-    ):
+    app.add_middleware(Audited)
+    refusals = problems(*GUARD_PROBLEMS)
+    guarded = [jobs.router, listing.router, metrics.router, events.router, logs.router, artifacts.router]
+    # whoever has no key yet, and who only asks whether we are there
+    free = [sessions.router, health.router]
+    (free if settings.metrics_open else guarded).append(monitoring.router)
+    for router in guarded:
+        app.include_router(router, dependencies=[Depends(guard)], responses=refusals)
+    for router in (workers.router, audit.router):
+        app.include_router(router, dependencies=[Depends(guard_for_admins)], responses=refusals)
+    for router in free:
         app.include_router(router)
     describe(app)
     stand_behind(app, settings)

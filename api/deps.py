@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Header, Path, Request
 from pydantic.json_schema import SkipJsonSchema
 
+from api.access import Caller, authenticate
 from api.bodies import read_json
 from api.errors import ParametersInvalid
 from api.requests import request_id_of
@@ -28,8 +29,6 @@ _KEY_HEADER: Final = "Idempotency-Key"
 _KEY_PATTERN: Final = re.compile(r"[\x20-\x7e]{1,255}")  # spaces at the ends are no part of a header
 #: Of a body's digest, kept with its key: enough that no two bodies share it, and a third of the memory.
 _FINGERPRINT_BYTES: Final = 16
-#: Whose every job is, until there are API keys.
-ANONYMOUS: Final = "anonymous"
 
 
 async def _ledger(request: Request) -> AsyncLedger:
@@ -48,22 +47,31 @@ async def _stopping(request: Request) -> asyncio.Event:
     return request.app.state.stopping
 
 
-async def _caller() -> str:
-    return ANONYMOUS
+async def _request_id(request: Request) -> str:
+    return request_id_of(request)
 
 
 LedgerDep = Annotated[AsyncLedger, Depends(_ledger)]
 SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 ViewsDep = Annotated[Views, Depends(_views)]
 StoppingDep = Annotated[asyncio.Event, Depends(_stopping)]
-
-
-async def _request_id(request: Request) -> str:
-    return request_id_of(request)
-
-
 RequestId = Annotated[str, Depends(_request_id)]
-CallerDep = Annotated[str, Depends(_caller)]
+#: Who asks, with what it may.
+WhoDep = Annotated[Caller, Depends(authenticate)]
+
+
+async def _owner(caller: WhoDep) -> str:
+    return caller.owner
+
+
+async def _sees(caller: WhoDep) -> str:
+    return caller.sees
+
+
+#: Whose a job becomes.
+CallerDep = Annotated[str, Depends(_owner)]
+#: Whose jobs the caller may see and touch; empty for everybody's.
+SeesDep = Annotated[str, Depends(_sees)]
 
 
 async def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> str:
@@ -116,15 +124,15 @@ IdempotencyDep = Annotated[Idempotency | None, Depends(_idempotency)]
 
 
 async def _startable_spec(
-    spec: Annotated[JobSpec, Depends(_spec)], idempotency: IdempotencyDep, ledger: LedgerDep, caller: CallerDep
+    spec: Annotated[JobSpec, Depends(_spec)], idempotency: IdempotencyDep, ledger: LedgerDep, caller: WhoDep
 ) -> JobSpec:
     """The spec of a body, whose weights to start from are there if it names any."""
     origin = spec.model.init_from
     if origin is not None:
         try:
-            await ledger.run(reads.get_weights(origin))
+            await ledger.run(reads.get_weights(origin, owner=caller.sees))
         except WeightsMissing as error:
-            if idempotency and await ledger.run(reads.is_known(idempotency, owner=caller)):
+            if idempotency and await ledger.run(reads.is_known(idempotency, owner=caller.owner)):
                 return spec  # they were there when its job was made
             refused = FieldError(field="model.init_from.job", value=origin.job, detail=str(error))
             raise SpecInvalid([refused]) from error

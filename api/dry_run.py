@@ -14,20 +14,21 @@ from lowland.spec.warnings import unusual
 _ASKED: Final = 20
 
 
-async def try_out(spec: JobSpec, ledger: AsyncLedger, *, owner: str) -> DryRun:
+async def try_out(spec: JobSpec, ledger: AsyncLedger, *, owner: str, sees: str) -> DryRun:
     """The spec as it would be stored, what is unusual about it, what it would take, and how it would wait."""
     return DryRun(
         spec=spec.without_secret(),
         warnings=unusual(spec),
-        estimate=await _cost(spec, ledger),
+        estimate=await _cost(spec, ledger, sees),
         queue=await ledger.run(reads.place(spec, owner=owner)),
     )
 
 
-async def _cost(spec: JobSpec, ledger: AsyncLedger) -> Cost:
+async def _cost(spec: JobSpec, ledger: AsyncLedger, sees: str) -> Cost:
     found = found_by(spec)
     like_it = Wanted(
         status=Status.SUCCEEDED,
+        owner=sees or None,
         dataset=found.get("dataset"),
         variant=found["variant"],
         model=found.get("model"),

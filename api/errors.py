@@ -3,6 +3,11 @@
 ApiError
   ├ NothingHere              no route has this path
   ├ MethodNotAllowed         the path has routes, but none for this method
+  ├ KeyMissing               the request shows no API key, and needs one
+  ├ KeyRefused               the API key or the session is not known, or not any more
+  ├ ScopeMissing             the API key is not good for this
+  ├ CrossSiteRefused         a browser's session may have been used by another site's page
+  ├ RateLimited              the API key has been used too often
   ├ ParametersInvalid        a query parameter or a header is wrong, with one `FieldError` per mistake
   ├ BodyMalformed            the body is not a JSON document we read
   ├ BodyTooLarge             the body is longer than the server reads
@@ -14,9 +19,11 @@ ApiError
   └ RangeUnsatisfiable       the Range header asks for bytes that are not there
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Literal
 
 from lowland.errors import FieldError, LowlandError
+from lowland.spec.access import Scope
 
 
 class ApiError(LowlandError):
@@ -39,6 +46,43 @@ class MethodNotAllowed(ApiError):
         self.path = path
         self.allowed = tuple(allowed)
         super().__init__(f"{method} is not possible on {path}; use {' or '.join(allowed)}")
+
+
+class KeyMissing(ApiError):
+    """The request shows no API key, and needs one."""
+
+    def __init__(self) -> None:
+        super().__init__("this server wants an API key; send the header `Authorization: Bearer KEY`")
+
+
+class KeyRefused(ApiError):
+    """The API key or the session is not known, or not any more."""
+
+    def __init__(self, what: Literal["API key", "session"], problem: str) -> None:
+        super().__init__(f"the {what} {problem}; whoever runs this server makes keys with `lowland keys create`")
+
+
+class ScopeMissing(ApiError):
+    """The API key is not good for this."""
+
+    def __init__(self, needed: Scope, scopes: Collection[Scope]) -> None:
+        self.needed = needed
+        super().__init__(f"this needs a key with the scope {needed}; yours has {', '.join(sorted(scopes))}")
+
+
+class CrossSiteRefused(ApiError):
+    """A browser's session came with a request that another site's page may have sent."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}; send the `csrf_token` that GET /session answers, from a page of this server")
+
+
+class RateLimited(ApiError):
+    """The API key has been used too often."""
+
+    def __init__(self, rate: str, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"this key is good for {rate} requests; ask again in {retry_after_s} s")
 
 
 class ParametersInvalid(ApiError):

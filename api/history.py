@@ -14,14 +14,16 @@ from ledger.packing import read_record
 MOST: Final = 10_000
 
 
-async def history_after(ledger: AsyncLedger, root: Path, job_id: str, after: Position, *, most: int = MOST) -> History:
+async def history_after(
+    ledger: AsyncLedger, root: Path, job_id: str, after: Position, *, owner: str, most: int = MOST
+) -> History:
     """What has happened to a job after a position. The store is looked into only for what the ledger has not.
 
     Raises:
-        JobNotFound: no job has this id.
+        JobNotFound: no job of the owner has this id.
         HistoryLost: the job is finished, and its record is not in this store.
     """
-    history = await ledger.run(get_history(job_id, after, most=most))
+    history = await ledger.run(get_history(job_id, after, most=most, owner=owner))
     if history.is_whole:
         return history
     try:

@@ -24,6 +24,7 @@ from ledger import (
     JobNotFound,
     LedgerUnavailable,
     LedgerUnusable,
+    QuotaReached,
     WorkerNotFound,
 )
 from lowland.errors import FieldError, SpecInvalid
@@ -34,6 +35,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:lowland:problem:"
 #: How long to wait before asking again while Redis is away, in seconds.
 RETRY_AFTER_S: Final = 2
+#: And while an owner has as many unfinished jobs as it may: nobody knows when one ends.
+QUOTA_RETRY_AFTER_S: Final = 30
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -75,6 +78,12 @@ class Kind:
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     SpecInvalid: Kind(422, "spec-invalid", "The job spec is invalid"),
+    errors.KeyMissing: Kind(401, "key-missing", "An API key is needed"),
+    errors.KeyRefused: Kind(401, "key-refused", "The API key is not known"),
+    errors.ScopeMissing: Kind(403, "scope-missing", "The API key is not good for this"),
+    errors.CrossSiteRefused: Kind(403, "cross-site-refused", "Another site may have sent this"),
+    errors.RateLimited: Kind(429, "rate-limited", "The API key has been used too often"),
+    QuotaReached: Kind(429, "quota-reached", "There are as many unfinished jobs as allowed"),
     errors.ParametersInvalid: Kind(422, "parameters-invalid", "A parameter is invalid"),
     errors.BodyMalformed: Kind(400, "body-malformed", "The body cannot be read"),
     ClientDisconnect: Kind(400, "body-incomplete", "The body did not arrive whole"),
@@ -109,8 +118,11 @@ def problems(*classes: type[Exception]) -> dict[int | str, dict[str, Any]]:
     declared: dict[int | str, dict[str, Any]] = {
         status: {"description": "; ".join(found), "content": content} for status, found in titles.items()
     }
-    if 503 in declared:
-        declared[503]["headers"] = {"Retry-After": header("integer", "Seconds after which to ask again.")}
+    for status in (429, 503):
+        if status in declared:
+            declared[status]["headers"] = {"Retry-After": header("integer", "Seconds after which to ask again.")}
+    if 401 in declared:
+        declared[401]["headers"] = {"WWW-Authenticate": header("string", "`Bearer`")}
     return declared
 
 
@@ -201,6 +213,14 @@ def _headers(error: Exception) -> dict[str, str]:
     match error:
         case LedgerUnavailable() | LedgerUnusable():
             return {"Retry-After": str(RETRY_AFTER_S)}
+        case errors.KeyMissing():
+            return {"WWW-Authenticate": "Bearer"}
+        case errors.KeyRefused():
+            return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        case errors.RateLimited():
+            return {"Retry-After": str(error.retry_after_s)}
+        case QuotaReached():
+            return {"Retry-After": str(QUOTA_RETRY_AFTER_S)}
         case errors.RangeUnsatisfiable():
             return {"Content-Range": f"bytes */{error.size_bytes}"}
         case errors.MethodNotAllowed():

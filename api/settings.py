@@ -6,12 +6,13 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from ledger import LedgerSettings
+from ledger import AccessSettings
+from ledger.access import check_rate
 
 _ORIGIN: Final = re.compile(r"\*|https?://[^/\s,*]+")
 
 
-class ApiSettings(LedgerSettings):
+class ApiSettings(AccessSettings):
     """What the API needs to know, beside where the ledger and the artifacts are."""
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1)
@@ -23,6 +24,14 @@ class ApiSettings(LedgerSettings):
     any. By default none."""
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     """What a proxy has before the API's paths, such as `/lowland`; whether it strips that or not."""
+
+    rate_limit: str | None = None
+    """Requests that each key is good for, such as `600/minute`; a key may have a limit of its own."""
+    quota_jobs: int | None = Field(default=None, ge=1)
+    """Jobs that an owner may have queued, running or paused; a key may have a quota of its own, and one with the scope
+    `admin` has no other."""
+    metrics_open: bool = False
+    """Whether `/metrics` needs no API key where there are keys."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -36,3 +45,8 @@ class ApiSettings(LedgerSettings):
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin} is no origin; give scheme and host, as https://lab.example.org, or *")
         return origins
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _is_a_rate(cls, rate_limit: str | None) -> str | None:
+        return check_rate(rate_limit) if rate_limit else None

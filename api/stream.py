@@ -29,6 +29,8 @@ PING_S: Final = 15.0
 PAUSE_S: Final = 0.2
 #: When to come again after the connection was lost, in ms.
 RETRY_MS: Final = 1000
+#: How long a connection follows before it has to come again, and show its key again.
+LONGEST_S: Final = 3600.0
 #: The pause before looking again while Redis is away.
 AWAY_S: Final = 1.0
 #: Entries of each kind that are read at once.
@@ -40,11 +42,14 @@ _AWAY: Final = format_sse_event(comment="the ledger is away")
 class Follower:
     """One connection that follows a job."""
 
-    def __init__(self, ledger: AsyncLedger, views: Views, root: Path, job_id: str, *, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, ledger: AsyncLedger, views: Views, root: Path, job_id: str, *, owner: str, stopping: asyncio.Event
+    ) -> None:
         self._ledger = ledger
         self._views = views
         self._root = root
         self._job_id = job_id
+        self._owner = owner
         self._stopping = stopping
 
     async def messages(self, history: History) -> AsyncIterator[bytes]:
@@ -56,8 +61,9 @@ class Follower:
         yield format_sse_event(retry=RETRY_MS)
         loop = asyncio.get_running_loop()
         progress, look_again, looked_at = "", True, loop.time()
+        ends_at = loop.time() + LONGEST_S
         with self._ledger.changes.of(self._job_id) as woken:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and loop.time() < ends_at:
                 after = history.after
                 for entry, after in history.in_order():
                     yield _message(entry, after)
@@ -86,10 +92,10 @@ class Follower:
 
     async def history(self, after: Position) -> History:
         """What has happened after a position."""
-        return await history_after(self._ledger, self._root, self._job_id, after, most=_MOST)
+        return await history_after(self._ledger, self._root, self._job_id, after, owner=self._owner, most=_MOST)
 
     async def _end(self, after: Position) -> bytes:
-        view = await self._views.of(self._job_id)
+        view = await self._views.of(self._job_id, owner=self._owner)
         return format_sse_event(event="end", data_str=view.body.decode(), id=str(replace(after, is_end=True)))
 
 

@@ -46,14 +46,18 @@ class Views:
         self._ledger = ledger
         self._kept: OrderedDict[str, tuple[str, View]] = OrderedDict()
 
-    async def of(self, job_id: str) -> View:
+    async def of(self, job_id: str, *, owner: str) -> View:
         """The job as it stands.
 
+        Args:
+            job_id: which.
+            owner: whose it must be; empty for anybody's.
+
         Raises:
-            JobNotFound: no job has this id.
+            JobNotFound: no job of theirs has this id.
         """
         version, kept = self._kept.get(job_id, ("", None))
-        found = await self._ledger.run(reads.get_job_unless(job_id, version if kept else ""))
+        found = await self._ledger.run(reads.get_job_unless(job_id, version if kept else "", owner=owner))
         if found is None and kept is not None:
             self._kept.move_to_end(job_id)
             return kept
@@ -68,7 +72,7 @@ class Views:
             self._kept.pop(job_id, None)
         return view
 
-    async def changed(self, job_id: str, view: View, *, within_s: float, stopping: asyncio.Event) -> View:
+    async def changed(self, job_id: str, view: View, *, owner: str, within_s: float, stopping: asyncio.Event) -> View:
         """The job once it is not this view any more, or as it is when the time is over.
 
         It is not waited for what is final, nor when the process is told to stop.
@@ -78,7 +82,7 @@ class Views:
         with self._ledger.changes.of(job_id) as woken:
             while True:
                 woken.clear()
-                seen = await self.of(job_id)
+                seen = await self.of(job_id, owner=owner)
                 left_s = deadline - loop.time()
                 if seen.etag != view.etag or seen.is_final or left_s <= 0 or stopping.is_set():
                     return seen

@@ -1,6 +1,6 @@
 """The ledger: the truth about every job, in Redis. State changes happen here and nowhere else."""
 
-from ledger import chores, measures, past, presence, reads, rebuilding, runs, transitions
+from ledger import access, chores, measures, past, presence, reads, rebuilding, runs, transitions
 from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
@@ -11,12 +11,14 @@ from ledger.errors import (
     IdempotencyKeyReused,
     JobGone,
     JobNotFound,
+    KeyNotFound,
     LeaseLost,
     LedgerError,
     LedgerUnavailable,
     LedgerUnusable,
     NotEnrolled,
     OtherStore,
+    QuotaReached,
     WeightsMissing,
     WorkerNotFound,
 )
@@ -25,10 +27,11 @@ from ledger.keys import Keys
 from ledger.machines import Machine, Slot
 from ledger.presence import Presence
 from ledger.runs import Checkpoint, Failure, Lease, SpecUnreadable
-from ledger.settings import LedgerSettings
+from ledger.settings import AccessSettings, LedgerSettings
 from ledger.transitions import Idempotency
 
 __all__ = [
+    "AccessSettings",
     "AsyncLedger",
     "Call",
     "Checkpoint",
@@ -41,6 +44,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "JobGone",
     "JobNotFound",
+    "KeyNotFound",
     "Keys",
     "Lease",
     "LeaseLost",
@@ -53,11 +57,13 @@ __all__ = [
     "NotEnrolled",
     "OtherStore",
     "Presence",
+    "QuotaReached",
     "Slot",
     "SpecUnreadable",
     "Wanted",
     "WeightsMissing",
     "WorkerNotFound",
+    "access",
     "chores",
     "measures",
     "past",

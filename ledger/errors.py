@@ -4,6 +4,8 @@ LedgerError
   ├ JobNotFound           no job has this id
   ├ JobGone               the job that was made under an idempotency key has been deleted
   ├ IdempotencyKeyReused  the idempotency key has made another job than is asked for now
+  ├ QuotaReached          the owner has as many unfinished jobs as it may
+  ├ KeyNotFound           no API key has this id
   ├ WorkerNotFound        no worker has this name
   ├ CheckpointMissing     the job has no checkpoint to go on from
   ├ WeightsMissing        the job whose weights another is to start from has none
@@ -52,6 +54,26 @@ class IdempotencyKeyReused(LedgerError):
             f"Idempotency-Key is {shown(key)}, under which another body has made job {job_id}; use a new key for each "
             "job, and the same one only to send the same JSON again, written the same way"
         )
+
+
+class QuotaReached(LedgerError):
+    """The owner has as many unfinished jobs as it may."""
+
+    def __init__(self, owner: str, quota: int) -> None:
+        self.owner = owner
+        self.quota = quota
+        super().__init__(
+            f"{owner} may have {quota} jobs queued, running or paused, and has as many; wait until one has ended, or "
+            "cancel one"
+        )
+
+
+class KeyNotFound(LedgerError):
+    """No API key has this id."""
+
+    def __init__(self, key_id: str) -> None:
+        self.key_id = key_id
+        super().__init__(f"there is no key {shown(key_id)}; `lowland keys ls` lists those there are")
 
 
 class WeightsMissing(LedgerError):

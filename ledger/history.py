@@ -111,13 +111,14 @@ class History:
             yield entry, position
 
 
-def get_history(job_id: str, after: Position, *, most: int) -> Call[History]:
+def get_history(job_id: str, after: Position, *, most: int, owner: str = "") -> Call[History]:
     """What the ledger has of a job's history after a position.
 
     Args:
         job_id: which.
         after: the position.
         most: events at most, and points.
+        owner: whose it must be; empty for anybody's.
 
     Raises:
         JobNotFound: no job has this id.
@@ -144,7 +145,7 @@ def get_history(job_id: str, after: Position, *, most: int) -> Call[History]:
             is_whole=is_whole,
         )
 
-    return Call("history", (job_id, after.event, after.point, most), read)
+    return Call("history", (job_id, after.event, after.point, most, owner), read)
 
 
 def that_count(points: Sequence[Point]) -> list[Point]:

@@ -18,6 +18,7 @@ LAYOUT: Final[Mapping[str, str]] = {
     "events": "job:%s:events",  # stream  what happened to it
     "idempotency": "idempotency:%s:%s",  # string  owner, key -> "job fingerprint" of the POST that came under it
     "changes": "changes",  # channel  the id of a job each time that it has changed
+    "unfinished": "unfinished:%s",  # set     of an owner: the jobs that are queued, running or paused
     # indexes: ids sort by time
     "jobs": "jobs",  # zset    every job, by id
     "jobs_by_status": "jobs:%s",  # zset    jobs in one state, by id
@@ -42,6 +43,12 @@ LAYOUT: Final[Mapping[str, str]] = {
     "failures": "failures:%s",  # hash    of one kind: member -> how often it has failed
     # what is measured
     "counters": "counters",  # hash    what has happened -> how often; see measures.py
+    # who may come in, and did
+    "api_key": "api_key:%s",  # hash    the key's digest -> whose it is and what it is good for; see access.py
+    "api_keys": "api_keys",  # hash    key id -> digest
+    "guarded": "guarded",  # string  set by the first key, and kept without any: nobody comes in without one
+    "session": "session:%s",  # hash    the session's digest -> digest of the key it was opened with, until when
+    "audit": "audit",  # stream  who did what
     # the ledger itself
     "schema": "schema",  # string  version of this layout
     "store": "store",  # string  id of the artifact store that belongs to it

@@ -51,11 +51,15 @@ class Versioned:
     """Changes with all that is shown but its place in the queue."""
 
 
-def get_job(job_id: str) -> Call[Job]:
+def get_job(job_id: str, *, owner: str = "") -> Call[Job]:
     """A job as it stands.
 
+    Args:
+        job_id: which.
+        owner: whose it must be; empty for anybody's.
+
     Raises:
-        JobNotFound: no job has this id.
+        JobNotFound: no job of theirs has this id.
     """
 
     def read(answer: Answer) -> Job:
@@ -63,14 +67,14 @@ def get_job(job_id: str) -> Call[Job]:
             raise JobNotFound(job_id)
         return shown_job(answer[1])
 
-    return Call("get", (job_id, ""), read)
+    return Call("get", (job_id, owner, ""), read)
 
 
-def get_job_unless(job_id: str, version: str) -> Call[Versioned | None]:
+def get_job_unless(job_id: str, version: str, *, owner: str = "") -> Call[Versioned | None]:
     """A job as it stands, unless it still has the version that is known; None then.
 
     Raises:
-        JobNotFound: no job has this id.
+        JobNotFound: no job of the owner has this id.
     """
 
     def read(answer: Answer) -> Versioned | None:
@@ -80,14 +84,19 @@ def get_job_unless(job_id: str, version: str) -> Call[Versioned | None]:
             return None
         return Versioned(shown_job(answer[1]), shown_fields(answer[1]).get("version", ""))
 
-    return Call("get", (job_id, version), read)
+    return Call("get", (job_id, owner, version), read)
 
 
-def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
+def get_artifact(job_id: str, name: str, *, owner: str = "") -> Call[StoredArtifact | None]:
     """Where an artifact of a job lies; None where the job has none of this name.
 
+    Args:
+        job_id: which.
+        name: of the artifact.
+        owner: whose the job must be; empty for anybody's.
+
     Raises:
-        JobNotFound: no job has this id.
+        JobNotFound: no job of theirs has this id.
     """
 
     def read(answer: Answer) -> StoredArtifact | None:
@@ -95,7 +104,7 @@ def get_artifact(job_id: str, name: str) -> Call[StoredArtifact | None]:
             raise JobNotFound(job_id)
         return find_artifact(shown_fields(answer[1]), name)
 
-    return Call("get", (job_id, ""), read)
+    return Call("get", (job_id, owner, ""), read)
 
 
 def get_webhook_secret(job_id: str) -> Call[str | None]:
@@ -110,14 +119,18 @@ def get_webhook_secret(job_id: str) -> Call[str | None]:
             raise JobNotFound(job_id)
         return shown_fields(answer[1]).get("webhook_secret")
 
-    return Call("get", (job_id, ""), read)
+    return Call("get", (job_id, "", ""), read)
 
 
-def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
+def get_weights(origin: InitFrom, *, owner: str = "") -> Call[StoredArtifact]:
     """Where the weights lie that a job is to start from.
 
+    Args:
+        origin: which job's, and which of them.
+        owner: whose that job must be; empty for anybody's.
+
     Raises:
-        WeightsMissing: no job has this id, or it has no weights.
+        WeightsMissing: no job of theirs has this id, or it has no weights.
     """
 
     def read(answer: Answer) -> StoredArtifact:
@@ -128,7 +141,7 @@ def get_weights(origin: InitFrom) -> Call[StoredArtifact]:
             raise WeightsMissing(origin.job, "which has no weights")
         return stored
 
-    return Call("get", (origin.job, ""), read)
+    return Call("get", (origin.job, owner, ""), read)
 
 
 def is_known(idempotency: Idempotency, *, owner: str) -> Call[bool]:
@@ -151,7 +164,7 @@ def list_jobs(*, limit: int, cursor: str | None = None, wanted: Wanted = ANY) ->
     return Call("list", (cursor or "", limit, *wanted.words()), read)
 
 
-def get_checkpoints(job_id: str) -> Call[list[StoredCheckpoint]]:
+def get_checkpoints(job_id: str, *, owner: str = "") -> Call[list[StoredCheckpoint]]:
     """What a job can go on from, the latest first.
 
     Raises:
@@ -163,7 +176,7 @@ def get_checkpoints(job_id: str) -> Call[list[StoredCheckpoint]]:
             raise JobNotFound(job_id)
         return shown_checkpoints(shown_fields(answer[1]))
 
-    return Call("get", (job_id, ""), read)
+    return Call("get", (job_id, owner, ""), read)
 
 
 def place(spec: JobSpec, *, owner: str) -> Call[QueuePlace]:

@@ -1,11 +1,14 @@
 """How to reach the ledger, read from the environment."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ledger.access import AccessKey, read_keys
 
 
 class LedgerSettings(BaseSettings):
@@ -46,3 +49,25 @@ class LedgerSettings(BaseSettings):
     @classmethod
     def _without_tilde(cls, folder: Path) -> Path:
         return folder.expanduser()
+
+
+class AccessSettings(LedgerSettings):
+    """Who may come in, as far as the environment says."""
+
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
+
+    api_keys: SecretStr = SecretStr("")
+    """Keys beside those that `lowland keys create` makes: `OWNER:SCOPES:KEY`, scopes joined by `+`, entries by commas,
+    such as `ada:read+submit:lowland_...`."""
+    require_api_key: bool = False
+    """Let nobody in without a key, even while there is none. `lowland serve` sets it where others can reach it."""
+
+    @field_validator("api_keys")
+    @classmethod
+    def _can_be_read(cls, given: SecretStr) -> SecretStr:
+        read_keys(given.get_secret_value())
+        return given
+
+    def configured_keys(self) -> Mapping[str, AccessKey]:
+        """What the keys in the environment are good for, by their digests."""
+        return read_keys(self.api_keys.get_secret_value())

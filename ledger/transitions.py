@@ -6,7 +6,15 @@ from typing import Literal
 
 from ledger.calls import Answer, Call, Instead
 from ledger.documents import shown_job
-from ledger.errors import CheckpointMissing, DeletionRefused, EventRefused, IdempotencyKeyReused, JobGone, JobNotFound
+from ledger.errors import (
+    CheckpointMissing,
+    DeletionRefused,
+    EventRefused,
+    IdempotencyKeyReused,
+    JobGone,
+    JobNotFound,
+    QuotaReached,
+)
 from ledger.finding import Wanted, found_by
 from ledger.packing import unpack
 from lowland.spec import Event, JobSpec, Status
@@ -27,7 +35,13 @@ class Idempotency:
 
 
 def submit(
-    job_id: str, spec: JobSpec, *, owner: str, idempotency: Idempotency | None = None, request_id: str | None = None
+    job_id: str,
+    spec: JobSpec,
+    *,
+    owner: str,
+    idempotency: Idempotency | None = None,
+    quota: int | None = None,
+    request_id: str | None = None,
 ) -> Call[Job]:
     """Create a job and queue it; gives it, or the one that was made under this idempotency key before.
 
@@ -36,9 +50,11 @@ def submit(
         spec: what to train.
         owner: whose it is.
         idempotency: what to know a repeated request by; None for one that nobody repeats.
+        quota: unfinished jobs the owner may have, this one among them; None means any number.
         request_id: of the HTTP request, for the logs of whoever has to do with the job later.
 
     Raises:
+        QuotaReached: the owner has so many already.
         IdempotencyKeyReused: the key was used for something else.
         JobGone: the job that was made under the key has been deleted.
     """
@@ -64,10 +80,13 @@ def submit(
             raise IdempotencyKeyReused(key, str(answer[1]))
         if answer[0] == "job_gone":
             raise JobGone(str(answer[1]))
+        if answer[0] == "quota":
+            raise QuotaReached(owner, quota or 0)
         return shown_job(answer[1])
 
     args = [part for pair in fields.items() for part in pair]
-    return Call("submit", (job_id, owner, queue_name(spec, owner), key, fingerprint, *args), read)
+    given = (job_id, owner, queue_name(spec, owner), key, fingerprint, _or_empty(quota))
+    return Call("submit", (*given, *args), read)
 
 
 def queue_name(spec: JobSpec, owner: str) -> str:
@@ -77,44 +96,59 @@ def queue_name(spec: JobSpec, owner: str) -> str:
     return f"{spec.device_class}:{needs.world_size}:{needs.gpu_memory_gb or 0:g}:{labels}:{spec.version}:{owner}"
 
 
-def ask(job_id: str, event: Asked) -> Call[Job]:
+def ask(job_id: str, event: Asked, *, owner: str = "") -> Call[Job]:
     """Pause, resume or cancel a job; gives it. What runs is asked to stop, and shows that as `requested`.
 
+    Args:
+        job_id: which.
+        event: what.
+        owner: whose it must be; empty for anybody's.
+
     Raises:
-        JobNotFound: no job has this id.
+        JobNotFound: no job of theirs has this id.
         EventRefused: its state does not allow it.
     """
-    return Call("ask", (_request_id(), job_id, event), lambda answer: _job(answer, job_id, event))
+    return Call("ask", (_request_id(), job_id, event, owner), lambda answer: _job(answer, job_id, event))
 
 
-def retry(job_id: str, *, from_checkpoint: bool) -> Call[Job]:
+def retry(job_id: str, *, from_checkpoint: bool, owner: str = "", quota: int | None = None) -> Call[Job]:
     """Queue a job again that failed or was cancelled, with as many attempts as it had at first; gives it.
 
     Args:
         job_id: which.
         from_checkpoint: go on from its latest checkpoint; else start over.
+        owner: whose it must be; empty for anybody's.
+        quota: unfinished jobs its owner may have, this one among them; None means any number.
 
     Raises:
-        JobNotFound: no job has this id.
+        JobNotFound: no job of theirs has this id.
+        QuotaReached: its owner has so many already.
         EventRefused: its state does not allow it.
         CheckpointMissing: it has no checkpoint.
     """
-    return _retry(_request_id(), job_id, from_checkpoint=from_checkpoint)
+    request, start = _request_id(), "checkpoint" if from_checkpoint else "start"
 
+    def call(packed: str = "") -> Call[Job]:
+        fields = [part for pair in unpack(packed).items() for part in pair] if packed else []
+        return Call("retry", (request, job_id, start, owner, _or_empty(quota), packed, *fields), read)
 
-def _retry(request: str, job_id: str, *, from_checkpoint: bool, packed: str = "") -> Call[Job]:
     def read(answer: Answer) -> Job:
         if answer[0] == "packed":  # what scripts cannot unpack
-            raise Instead(_retry(request, job_id, from_checkpoint=from_checkpoint, packed=str(answer[1])))
+            raise Instead(call(str(answer[1])))
         if answer[0] == "no_checkpoint":
             raise CheckpointMissing(job_id)
+        if answer[0] == "quota":
+            raise QuotaReached(str(answer[1]), quota or 0)
         return _job(answer, job_id, Event.RETRY)
 
-    fields = [part for pair in unpack(packed).items() for part in pair] if packed else []
-    return Call("retry", (request, job_id, "checkpoint" if from_checkpoint else "start", packed, *fields), read)
+    return call()
 
 
-def delete(job_id: str) -> Call[None]:
+def _or_empty(quota: int | None) -> int | str:
+    return "" if quota is None else quota
+
+
+def delete(job_id: str, *, owner: str = "") -> Call[None]:
     """Delete a job that has ended: it is gone at once, its files as soon as a keeper comes to it.
 
     Raises:
@@ -128,7 +162,7 @@ def delete(job_id: str) -> Call[None]:
         if answer[0] == "not_allowed":
             raise DeletionRefused(job_id, Status(str(answer[1])))
 
-    return Call("delete", (_request_id(), job_id), read)
+    return Call("delete", (_request_id(), job_id, owner), read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ LowlandError
   ├ RequestFailed         the server refused what was asked
   │   ├ JobNotFound       there is no such job
   │   ├ ArtifactNotFound  the job has no such file
-  │   └ EventRefused      the job's state does not allow it
+  │   ├ EventRefused      the job's state does not allow it
+  │   ├ KeyRefused        the server wants an API key, or another one
+  │   ├ NotAllowed        the API key is not good for this
+  │   └ LimitReached      too many requests, or too many unfinished jobs
   ├ ServerUnavailable     the server cannot be reached, or cannot work at the moment
   ├ AnswerUnreadable      what answered does not speak as a Lowland server does
   ├ WaitTimedOut          the job did not end in the time that was given
@@ -62,6 +65,18 @@ class ArtifactNotFound(RequestFailed):
 
 class EventRefused(RequestFailed):
     """The job's state does not allow what was asked."""
+
+
+class KeyRefused(RequestFailed):
+    """The server wants an API key, or does not know the one that was given."""
+
+
+class NotAllowed(RequestFailed):
+    """The API key is not good for what was asked; the message names the scope that is needed."""
+
+
+class LimitReached(RequestFailed):
+    """The API key has been used too often, or its owner has as many unfinished jobs as it may; `slug` says which."""
 
 
 class ServerUnavailable(LowlandError):

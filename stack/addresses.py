@@ -1,5 +1,6 @@
 """Hosts and ports: whether the API can listen where it is told to, and a free port for what only we use."""
 
+import ipaddress
 import os
 import random
 import socket
@@ -55,6 +56,19 @@ def free_port(host: str = "127.0.0.1") -> int:
 def reachable(host: str) -> str:
     """Where a server that listens on this host is reached from this machine."""
     return _WILDCARDS.get(host, host)
+
+
+def is_public(host: str) -> bool:
+    """Whether others than this machine reach a server that listens on this host.
+
+    Raises:
+        PortUnavailable: the host is unknown.
+    """
+    try:
+        found = [str(address[0]).partition("%")[0] for _, address in _addresses(host, 0)]
+    except (OSError, UnicodeError) as error:
+        raise PortUnavailable(host, 0, _reason(error)) from error
+    return not all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
 def url_of(host: str, port: int) -> str:

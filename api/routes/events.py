@@ -7,7 +7,7 @@ from fastapi.sse import EventSourceResponse
 from pydantic import field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from api.deps import JobId, LedgerDep, SettingsDep, StoppingDep, ViewsDep, refuse_repeated_parameters
+from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, StoppingDep, ViewsDep, refuse_repeated_parameters
 from api.errors import HistoryLost, ParametersInvalid
 from api.parameters import Parameters
 from api.problems import problems
@@ -58,6 +58,7 @@ async def follow_job(
     ledger: LedgerDep,
     views: ViewsDep,
     settings: SettingsDep,
+    sees: SeesDep,
     stopping: StoppingDep,
     last_event_id: LastEventId = None,
 ) -> Response:
@@ -66,7 +67,7 @@ async def follow_job(
     Whoever comes again with the last id that he has received misses nothing and gets nothing twice.
     """
     given = last_event_id or begin.after
-    follower = Follower(ledger, views, settings.artifact_dir, job_id, stopping=stopping)
+    follower = Follower(ledger, views, settings.artifact_dir, job_id, owner=sees, stopping=stopping)
     after = _position(given) if given else Position()
     history = await follower.history(after)
     if after.is_end and history.status.terminal and not (history.events or history.points):

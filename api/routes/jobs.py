@@ -8,19 +8,20 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
-    CallerDep,
     IdempotencyDep,
     JobId,
     LedgerDep,
     RequestId,
+    SeesDep,
     SpecBody,
     StoppingDep,
     ViewsDep,
+    WhoDep,
     refuse_parameters,
     refuse_repeated_parameters,
 )
 from api.dry_run import try_out
-from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid
+from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid, RateLimited
 from api.openapi import json_body
 from api.parameters import Parameters
 from api.problems import header, problems
@@ -32,6 +33,7 @@ from ledger import (
     JobGone,
     JobNotFound,
     LedgerUnavailable,
+    QuotaReached,
     reads,
     transitions,
 )
@@ -105,6 +107,8 @@ class Retrying(Parameters):
             ParametersInvalid,
             IdempotencyKeyReused,
             JobGone,
+            RateLimited,
+            QuotaReached,
             LedgerUnavailable,
         ),
     },
@@ -114,7 +118,7 @@ async def submit_job(
     wanted: Annotated[Submitting, Query()],
     idempotency: IdempotencyDep,
     ledger: LedgerDep,
-    caller: CallerDep,
+    caller: WhoDep,
     request_id: RequestId,
     response: Response,
 ) -> Job | Response:
@@ -124,10 +128,17 @@ async def submit_job(
     same again and have one job. With `dry_run` nothing is stored, and the key is not used.
     """
     if wanted.dry_run:
-        dry_run = await try_out(spec, ledger, owner=caller)
+        dry_run = await try_out(spec, ledger, owner=caller.owner, sees=caller.sees)
         return Response(dry_run.model_dump_json(), media_type="application/json")
     job_id = str(uuid_utils.uuid7())
-    call = transitions.submit(job_id, spec, owner=caller, idempotency=idempotency, request_id=request_id)
+    call = transitions.submit(
+        job_id,
+        spec,
+        owner=caller.owner,
+        idempotency=idempotency,
+        quota=caller.quota,
+        request_id=request_id,
+    )
     job = await ledger.run(call)
     response.headers["Location"] = job.links.self
     if job.id != job_id:
@@ -148,15 +159,17 @@ async def submit_job(
 async def get_job(
     job_id: JobId,
     views: ViewsDep,
+    sees: SeesDep,
     stopping: StoppingDep,
     if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
 ) -> Response:
     """Read a job as it stands, or wait until it has changed."""
-    view = await views.of(job_id)
+    view = await views.of(job_id, owner=sees)
     wait = _WAIT.search(prefer) if prefer else None
     if wait and (if_none_match is None or view.matches(if_none_match)):
-        view = await views.changed(job_id, view, within_s=min(int(wait[1]), MAX_WAIT_S), stopping=stopping)
+        within_s = min(int(wait[1]), MAX_WAIT_S)
+        view = await views.changed(job_id, view, owner=sees, within_s=within_s, stopping=stopping)
     headers = {"ETag": view.etag, "Cache-Control": "private, no-cache"}
     if wait:
         headers["Preference-Applied"] = wait[0].strip()
@@ -173,13 +186,13 @@ async def get_job(
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, DeletionRefused, ParametersInvalid, LedgerUnavailable),
 )
-async def delete_job(job_id: JobId, ledger: LedgerDep) -> None:
+async def delete_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> None:
     """Delete a job that has ended, for good: it is gone at once, its files within moments.
 
     A job that was to start from its weights and has not begun by then fails. What its webhook was not told yet it will
     not be told.
     """
-    await ledger.run(transitions.delete(job_id))
+    await ledger.run(transitions.delete(job_id, owner=sees))
 
 
 @router.get(
@@ -187,9 +200,9 @@ async def delete_job(job_id: JobId, ledger: LedgerDep) -> None:
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
 )
-async def list_checkpoints(job_id: JobId, ledger: LedgerDep) -> CheckpointList:
+async def list_checkpoints(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> CheckpointList:
     """List what a job can go on from, by resume, retry or by itself; the latest first."""
-    return CheckpointList(checkpoints=await ledger.run(reads.get_checkpoints(job_id)))
+    return CheckpointList(checkpoints=await ledger.run(reads.get_checkpoints(job_id, owner=sees)))
 
 
 @router.post(
@@ -197,9 +210,9 @@ async def list_checkpoints(job_id: JobId, ledger: LedgerDep) -> CheckpointList:
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
-async def cancel_job(job_id: JobId, ledger: LedgerDep) -> Job:
+async def cancel_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
     """Cancel a job: at once while it waits, soon while it runs. Cancelling again changes nothing."""
-    return await ledger.run(transitions.ask(job_id, Event.CANCEL))
+    return await ledger.run(transitions.ask(job_id, Event.CANCEL, owner=sees))
 
 
 @router.post(
@@ -207,12 +220,12 @@ async def cancel_job(job_id: JobId, ledger: LedgerDep) -> Job:
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
-async def pause_job(job_id: JobId, ledger: LedgerDep) -> Job:
+async def pause_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
     """Pause a job: at once while it waits; while it runs, once it has written a checkpoint and freed its devices.
 
     Pausing again changes nothing.
     """
-    return await ledger.run(transitions.ask(job_id, Event.PAUSE))
+    return await ledger.run(transitions.ask(job_id, Event.PAUSE, owner=sees))
 
 
 @router.post(
@@ -220,22 +233,26 @@ async def pause_job(job_id: JobId, ledger: LedgerDep) -> Job:
     dependencies=[_NO_PARAMETERS],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
-async def resume_job(job_id: JobId, ledger: LedgerDep) -> Job:
+async def resume_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
     """Queue a paused job again, to go on from its checkpoint, or take back the wish to pause it.
 
     Nothing changes where it waits or runs already.
     """
-    return await ledger.run(transitions.ask(job_id, Event.RESUME))
+    return await ledger.run(transitions.ask(job_id, Event.RESUME, owner=sees))
 
 
 @router.post(
     "/jobs/{job_id}/retry",
     dependencies=[Depends(refuse_repeated_parameters)],
-    responses=problems(JobNotFound, EventRefused, CheckpointMissing, ParametersInvalid, LedgerUnavailable),
+    responses=problems(
+        JobNotFound, EventRefused, CheckpointMissing, RateLimited, QuotaReached, ParametersInvalid, LedgerUnavailable
+    ),
 )
-async def retry_job(job_id: JobId, wanted: Annotated[Retrying, Query()], ledger: LedgerDep) -> Job:
+async def retry_job(job_id: JobId, wanted: Annotated[Retrying, Query()], ledger: LedgerDep, caller: WhoDep) -> Job:
     """Queue a job again that failed or was cancelled, with as many attempts as it had at first.
 
     Nothing changes where it waits or runs already.
     """
-    return await ledger.run(transitions.retry(job_id, from_checkpoint=wanted.from_checkpoint))
+    from_checkpoint = wanted.from_checkpoint
+    call = transitions.retry(job_id, from_checkpoint=from_checkpoint, owner=caller.sees, quota=caller.quota)
+    return await ledger.run(call)

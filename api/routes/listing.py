@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from api.deps import ID_PATTERN, LedgerDep, refuse_repeated_parameters_but
+from api.deps import ID_PATTERN, LedgerDep, SeesDep, refuse_repeated_parameters_but
 from api.errors import ParametersInvalid
 from api.parameters import Parameters
 from api.problems import header, problems
 from ledger import LedgerUnavailable, Wanted, reads, transitions
 from ledger.transitions import Place
+from lowland.errors import FieldError
 from lowland.spec import JobSpec, Status
 from lowland.spec.base import LABEL
 from lowland.spec.resource import Cancelled, JobPage
@@ -61,12 +62,18 @@ class _Filters(Parameters):
     def _is_a_variant(cls, name: str | None) -> str | None:
         return name and _known("sam", name)
 
-    @property
-    def wanted(self) -> Wanted:
-        """For the ledger."""
+    def wanted(self, sees: str) -> Wanted:
+        """For the ledger.
+
+        Args:
+            sees: whose jobs alone the caller may see; empty for everybody's.
+        """
+        if sees and self.owner not in {None, sees}:
+            detail = f"owner is {shown(self.owner)}; without the scope admin you see your own jobs alone: leave it out"
+            raise ParametersInvalid([FieldError(field="owner", value=self.owner, detail=detail)])
         return Wanted(
             status=self.status,
-            owner=self.owner,
+            owner=sees or self.owner,
             dataset=self.dataset,
             variant=self.variant,
             model=self.model,
@@ -148,24 +155,26 @@ class Cancelling(_Filters):
         **problems(ParametersInvalid, LedgerUnavailable),
     },
 )
-async def list_jobs(listing: Annotated[Listing, Query()], ledger: LedgerDep, response: Response) -> JobPage:
-    """List jobs, newest first, page by page.
+async def list_jobs(
+    listing: Annotated[Listing, Query()], ledger: LedgerDep, sees: SeesDep, response: Response
+) -> JobPage:
+    """List your jobs, or as an admin everybody's, newest first, page by page.
 
     A page looks at no more than some 1,000 jobs. Where filters are combined, or `model` or `name` is one, it may have
     fewer jobs than asked for, or none, and yet a `next`.
     """
-    page = await ledger.run(reads.list_jobs(limit=listing.limit, cursor=listing.cursor, wanted=listing.wanted))
+    page = await ledger.run(reads.list_jobs(limit=listing.limit, cursor=listing.cursor, wanted=listing.wanted(sees)))
     if page.next is not None:
         response.headers["Link"] = listing.link_to(page.next)
     return page
 
 
 @router.post("/jobs/cancel", dependencies=[_REPEATED], responses=problems(ParametersInvalid, LedgerUnavailable))
-async def cancel_jobs(wanted: Annotated[Cancelling, Query()], ledger: LedgerDep) -> Cancelled:
+async def cancel_jobs(wanted: Annotated[Cancelling, Query()], ledger: LedgerDep, sees: SeesDep) -> Cancelled:
     """Cancel every job that fits the filters and has not ended, 200 a request: ask again with `next` for the others.
 
     Jobs that have ended are left as they are, so that asking again changes nothing.
     """
-    done = await ledger.run(transitions.cancel_all(wanted.wanted, most=MOST_CANCELLED, start=wanted.start))
+    done = await ledger.run(transitions.cancel_all(wanted.wanted(sees), most=MOST_CANCELLED, start=wanted.start))
     following = done.next and ".".join(part for part in (done.next.status, done.next.after) if part)
     return Cancelled(cancelled=done.cancelled, requested=done.requested, next=following)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import Field, ValidationInfo, field_validator
 
-from api.deps import JobId, LedgerDep, SettingsDep, refuse_repeated_parameters
+from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, refuse_repeated_parameters
 from api.errors import LogMissing, ParametersInvalid
 from api.job_logs import JobLogs, event_lines
 from api.parameters import Parameters
@@ -42,8 +42,8 @@ class Wanted(Parameters):
         return attempt
 
 
-async def _logs(request: Request, job_id: JobId, ledger: LedgerDep, settings: SettingsDep) -> JobLogs:
-    await ledger.run(reads.get_job(job_id))  # whoever may read the job may read its logs
+async def _logs(request: Request, job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: SeesDep) -> JobLogs:
+    await ledger.run(reads.get_job(job_id, owner=sees))  # whoever may read the job may read its logs
     return JobLogs(ledger=ledger, root=settings.artifact_dir, job_id=job_id, stopping=request.app.state.stopping)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, field_validator
 
-from api.deps import JobId, LedgerDep, SettingsDep, refuse_repeated_parameters
+from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, refuse_repeated_parameters
 from api.errors import HistoryLost, ParametersInvalid
 from api.history import history_after
 from api.parameters import Parameters
@@ -51,11 +51,11 @@ class Chosen(Parameters):
     responses={200: _CSV, **problems(JobNotFound, HistoryLost, ParametersInvalid, LedgerUnavailable)},
 )
 async def get_series(
-    job_id: JobId, chosen: Annotated[Chosen, Query()], ledger: LedgerDep, settings: SettingsDep
+    job_id: JobId, chosen: Annotated[Chosen, Query()], ledger: LedgerDep, settings: SettingsDep, sees: SeesDep
 ) -> Series | Response:
     """Read what was measured: one point an epoch, or one every so many steps of a function's minimisation."""
     after = Position(point=chosen.since) if chosen.since else Position()
-    history = await history_after(ledger, settings.artifact_dir, job_id, after)
+    history = await history_after(ledger, settings.artifact_dir, job_id, after, owner=sees)
     points = history.points if chosen.superseded else that_count(history.points)
     names = chosen.names.split(",") if chosen.names else None
     series = series_of(points, names=names, most=chosen.max_points)

@@ -42,6 +42,17 @@ local function changed(id)
   redis.call('PUBLISH', key('changes'), id)
 end
 
+-- Whether there is such a job for whom it concerns: its owner, or '' for anybody. To others it is as if it were not there.
+local function is_there(id, owner)
+  local of = get(id, 'owner')
+  return of and (owner == '' or of == owner)
+end
+
+-- Whether an owner has as many unfinished jobs as it may; a quota of '' is none.
+local function is_at_quota(owner, quota)
+  return quota ~= '' and redis.call('SCARD', key('unfinished', owner)) >= tonumber(quota)
+end
+
 local function note(id, event, now, ...)
   redis.call('XADD', key('events', id), 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', event, 'at_ms', integer(now), ...)
   changed(id)
@@ -90,8 +101,9 @@ end
 
 -- A job that was put back keeps the place its age gives it.
 local function enqueue(id, now)
-  local priority, created_ms, name = get(id, 'priority', 'created_ms', 'queue')
+  local priority, created_ms, name, owner = get(id, 'priority', 'created_ms', 'queue', 'owner')
   redis.call('HSET', key('job', id), 'queued_ms', integer(now))
+  redis.call('SADD', key('unfinished', owner), id)
   redis.call('ZADD', key('queue', name), integer((TOP_PRIORITY - priority) * PRIORITY_STEP + created_ms), id)
   redis.call('SADD', key('queues'), name)
   wake_keeper()
@@ -117,6 +129,7 @@ local function finish(id, now)
   count('finished:' .. get(id, 'status'))
   redis.call('HSET', key('job', id), 'finished_ms', integer(now))
   redis.call('ZADD', key('finished'), integer(now), id)
+  redis.call('SREM', key('unfinished', get(id, 'owner')), id)
   add_chore('archive', id, now)
   tell_owner(id, 'finished', now)
 end

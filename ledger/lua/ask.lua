@@ -1,11 +1,11 @@
 -- Pause, resume or cancel a job: at once while it does not run, by a wish that its runner fulfils while it does.
 --   KEYS  1 prefix
---   ARGV  1 request id (one per call)   2 job id   3 pause | resume | cancel
+--   ARGV  1 request id (one per call)   2 job id   3 pause | resume | cancel   4 whose it must be, or '' for anybody's
 --   ->    {'ok', the job as get.lua shows it}, also for a repetition | {'no_such_job'}
 --         | {'not_allowed', status, requested}                                event: the new status, or what was asked
-local request, id, event = unpack(ARGV)
+local request, id, event, owner = unpack(ARGV)
 local status, requested = get(id, 'status', 'requested')
-if not status then return {'no_such_job'} end
+if not is_there(id, owner) then return {'no_such_job'} end
 if was_executed(request) then return {'ok', show(id, live_machines())} end
 local now = now_ms()
 if status == 'running' then

@@ -1,13 +1,14 @@
 -- Read what has happened to a job, and its series, from a position on.
 --   KEYS  1 prefix
 --   ARGV  1 job id   2 id of an event and 3 id of a point: what comes after these   4 how many of each at most
+--         5 whose it must be, or '' for anybody's
 --   ->    {'ok', status, progress (JSON) or '', first, events, points, ''}; first is '0-0' where the job's first event is
 --         still there, else the id of the first that is
 --         | {'ok', status, progress, 'packed', {}, {}, its latest events and points, packed, or ''}
 --         | {'no_such_job'}                                                   event: none
-local id, event, point, most = unpack(ARGV)
+local id, event, point, most, owner = unpack(ARGV)
+if not is_there(id, owner) then return {'no_such_job'} end
 local status, progress, packed, created_ms = get(id, 'status', 'progress', 'packed', 'created_ms')
-if not status then return {'no_such_job'} end
 if packed then return {'ok', status, '', 'packed', {}, {}, redis.call('GET', key('recent', id)) or ''} end
 local function after(name, position)
   return redis.call('XRANGE', key(name, id), '(' .. position, '+', 'COUNT', most)

@@ -3,6 +3,7 @@
 import click
 
 import lowland
+from lowland.cli.keys import keys
 from lowland.cli.rebuild import rebuild
 from lowland.cli.serve import serve
 
@@ -13,5 +14,6 @@ def main() -> None:
     """Train models into flat minima with Sharpness-Aware Minimization."""
 
 
+main.add_command(keys)
 main.add_command(rebuild)
 main.add_command(serve)

@@ -36,7 +36,12 @@ from lowland.errors import LowlandError
     show_envvar=True,
     help="Redis >= 6.2 or Valkey to use.  [default: one is started in the data folder]",
 )
-def serve(host: str, port: int, data_dir: Path, workers: int | None, redis_url: str | None) -> None:
+@click.option(
+    "--allow-anonymous", is_flag=True, help="Listen where others can reach the server even if it has no API key."
+)
+def serve(
+    host: str, port: int, data_dir: Path, workers: int | None, redis_url: str | None, allow_anonymous: bool
+) -> None:
     """Run the server: API, keeper, worker, and Redis.
 
     Ctrl-C stops it within ten seconds; jobs that were running go on from their last checkpoint at the next start. A
@@ -48,7 +53,14 @@ def serve(host: str, port: int, data_dir: Path, workers: int | None, redis_url: 
         from stack.serve import Options, serve  # noqa: PLC0415
     except ModuleNotFoundError as error:
         fail(ServerMissing(error.name), Exit.UNUSABLE)
-    options = Options(host=host, port=port, data_dir=data_dir, workers=workers, redis_url=redis_url or None)
+    options = Options(
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        workers=workers,
+        redis_url=redis_url or None,
+        allow_anonymous=allow_anonymous,
+    )
     try:
         serve(options)
     except StoppedAtOnce as error:

@@ -25,6 +25,11 @@ _NAMED: Final[Mapping[str, type[RequestFailed]]] = {
     "artifact-not-found": errors.ArtifactNotFound,
     "artifact-lost": errors.ArtifactNotFound,
     "event-refused": errors.EventRefused,
+    "key-missing": errors.KeyRefused,
+    "key-refused": errors.KeyRefused,
+    "scope-missing": errors.NotAllowed,
+    "rate-limited": errors.LimitReached,
+    "quota-reached": errors.LimitReached,
 }
 #: What stands between us and a server says these; none comes from a mistake in the request.
 _UNAVAILABLE: Final = frozenset({502, 503, 504})

@@ -1,5 +1,7 @@
 """The blocking client."""
 
+import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -20,6 +22,8 @@ from lowland.spec.resource import Artifact, Cancelled, DryRun, Job, StoredCheckp
 
 T = TypeVar("T")
 
+#: Where the key lies that a client shows, if it is not given one.
+KEY_VARIABLE: Final = "LOWLAND_API_KEY"
 #: Jobs asked for at a time while iterating.
 PAGE_SIZE: Final = 100
 #: The first pause before asking again, and the longest, in seconds; each is twice the one before.
@@ -35,13 +39,19 @@ class Client:
 
     Args:
         base_url: where the server is.
+        api_key: what to show it; None takes `LOWLAND_API_KEY` of the environment, if there is one.
         timeout_s: how long it may be silent, for connecting, sending and receiving each.
         retry_s: for how long to go on asking when the server cannot be reached. Only `retry` is sent once: if its
             answer is lost, nobody knows whether the job was queued again.
     """
 
     def __init__(
-        self, base_url: str = "http://127.0.0.1:8000", *, timeout_s: float = 30.0, retry_s: float = 10.0
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        retry_s: float = 10.0,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url is {base_url}; give a URL that starts with http:// or https://")
@@ -49,7 +59,10 @@ class Client:
         self._retry_s: Final = retry_s
         # a proxy in the environment is for other machines than this one
         self._http: Final = httpx2.Client(
-            base_url=self.base_url, timeout=timeout_s, trust_env=not _is_this_machine(self.base_url)
+            base_url=self.base_url,
+            headers=_authorization(os.environ.get(KEY_VARIABLE, "") if api_key is None else api_key),
+            timeout=timeout_s,
+            trust_env=not _is_this_machine(self.base_url),
         )
 
     def submit(self, spec: Mapping[str, object] | JobSpec, *, idempotency_key: str | None = None) -> Job:
@@ -341,6 +354,13 @@ class Client:
             raise ServerUnavailable(self.base_url, str(error) or type(error).__name__) from error
         except httpx2.DecodingError as error:
             raise AnswerUnreadable(self.base_url, str(error)) from error
+
+
+def _authorization(api_key: str) -> dict[str, str]:
+    key = api_key.strip()
+    if not re.fullmatch(r"[\x21-\x7e]*", key):
+        raise ValueError("api_key holds what cannot be sent; give it as `lowland keys create` printed it")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _is_this_machine(url: str) -> bool:

@@ -28,7 +28,9 @@ def redis_server(port: int) -> Iterator[str]:
 
 
 @contextmanager
-def api_server(redis_url: str, keys: Keys, artifact_dir: Path, *, port: int | None = None) -> Iterator[str]:
+def api_server(
+    redis_url: str, keys: Keys, artifact_dir: Path, *, port: int | None = None, **variables: str
+) -> Iterator[str]:
     """`uvicorn api.main:app`, configured as an operator would; gives its URL."""
     port = port or free_port()
     environment = {
@@ -36,6 +38,7 @@ def api_server(redis_url: str, keys: Keys, artifact_dir: Path, *, port: int | No
         "LOWLAND_REDIS_URL": redis_url,
         "LOWLAND_REDIS_PREFIX": keys.prefix,
         "LOWLAND_ARTIFACT_DIR": str(artifact_dir),
+        **variables,
     }
     command = [sys.executable, "-m", "uvicorn", "api.main:app", "--port", str(port), "--log-level", "warning"]
     with process(command, environment):

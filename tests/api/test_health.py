@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from api import ApiSettings, create_app
 from tests.api.answers import assert_problem
@@ -13,6 +14,7 @@ from tests.api.conftest import Worker
 from tests.api.servers import redis_server
 from tests.conftest import free_port
 
+SECRET = "lowland_" + "s" * 40
 SOME_ID = "0199f3a0-0000-7000-8000-000000000000"
 
 
@@ -64,8 +66,17 @@ def test_without_redis_everything_but_healthz_says_when_to_come_back(
     assert http_without_redis.get("/healthz").status_code == 200
 
 
-def test_bad_input_is_told_apart_while_redis_is_away(http_without_redis: httpx2.Client) -> None:
-    assert_problem(http_without_redis.post("/jobs", json={"dataset": "kminst"}), 422, "spec-invalid")
+def test_bad_input_of_a_key_from_the_environment_is_told_apart_while_redis_is_away(
+    redis_port: int, tmp_path: Path
+) -> None:
+    """Who is known without asking Redis is told about its input first; of anybody else Redis must say who it is."""
+    api_keys = SecretStr(f"ada:submit:{SECRET}")
+    url = f"redis://127.0.0.1:{redis_port}/0"
+    with TestClient(create_app(ApiSettings(redis_url=url, artifact_dir=tmp_path, api_keys=api_keys))) as http:
+        headers = {"Authorization": f"Bearer {SECRET}"}
+
+        assert_problem(http.post("/jobs", json={"dataset": "kminst"}, headers=headers), 422, "spec-invalid")
+        assert_problem(http.post("/jobs", json={"dataset": "digits"}, headers=headers), 503, "ledger-unavailable")
 
 
 def test_the_server_recovers_when_redis_comes_and_goes(http_without_redis: httpx2.Client, redis_port: int) -> None:

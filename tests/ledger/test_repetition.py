@@ -14,6 +14,7 @@ from ledger import (
     Ledger,
     Presence,
     Wanted,
+    access,
     chores,
     measures,
     past,
@@ -28,6 +29,7 @@ from ledger.history import Position, get_history
 from ledger.packing import Record
 from ledger.scripts import script_names
 from lowland.spec import Event, JobSpec
+from lowland.spec.access import Scope
 from tests.ledger.playing import LOST, STORE, claimed, enroll, machine, submit
 
 SPEC = JobSpec.parse({"dataset": "digits"})
@@ -60,6 +62,17 @@ def forgotten(ledger: Ledger) -> Record:
     record = ledger.run(chores.read_record(failed(ledger)))
     ledger.run(chores.forget(record.fields["id"]))
     return record
+
+
+def key_made(ledger: Ledger) -> str:
+    return ledger.run(create_key()).id
+
+
+def create_key() -> Call[Any]:
+    return access.create_key("lowland_k", owner="ada", scopes=[Scope.READ], expires_in_ms=60_000, quota=3)
+
+
+AUDITED = access.audit(owner="ada", key_id="key_1", action="submit_job", subject="job-1", status=201)
 
 
 def report(lease: Lease, sequence: int = 1) -> Call[Any]:
@@ -111,6 +124,14 @@ CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "pack": lambda ledger: chores.pack_job(ledger.run(chores.read_record(failed(ledger)))),
     "adopt": lambda ledger: rebuilding.adopt(STORE),
     "restore": lambda ledger: chores.restore(forgotten(ledger)),
+    "create_key": lambda ledger: create_key(),
+    "list_keys": lambda ledger: after(key_made(ledger), access.list_keys()),
+    "revoke_key": lambda ledger: access.revoke_key(key_made(ledger)),
+    "recognize": lambda ledger: after(key_made(ledger), access.recognize(key=access.digest_of("lowland_k"))),
+    "open_session": lambda ledger: access.open_session("s1", key="k1"),
+    "close_session": lambda ledger: after(ledger.run(access.open_session("s1", key="k1")), access.close_session("s1")),
+    "audit": lambda ledger: AUDITED,
+    "read_audit": lambda ledger: after(ledger.run(AUDITED), access.read_audit(limit=5)),
     "outdated": lambda ledger: after(failed(ledger), chores.mark_outdated(kept_ms=0)),
     "forget": lambda ledger: chores.forget(failed(ledger)),
 }

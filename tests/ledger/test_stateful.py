@@ -259,6 +259,9 @@ class Ledgers(RuleBasedStateMachine):
             }
         finished = {job_id for job_id, one in self.model.jobs.items() if one.status.terminal}
         assert set(self.server.zrange(self.keys.key("finished"), 0, -1)) == finished
+        for owner in ("ada", "bob"):
+            unfinished = {i for i, one in self.model.jobs.items() if one.owner == owner and not one.status.terminal}
+            assert self.server.smembers(self.keys.key("unfinished", owner)) == unfinished
         running = {owner: self.model.running_of(owner) for owner in ("ada", "bob")}
         counted = self.server.hgetall(self.keys.key("running"))
         assert counted == {owner: str(count) for owner, count in running.items() if count}

@@ -18,6 +18,7 @@ def test_help_names_every_command() -> None:
     told = _lowland("--help")
 
     assert "serve    Run the server" in told
+    assert "keys     Make, list and revoke API keys" in told
     assert "rebuild  Bring finished jobs back" in told
 
 

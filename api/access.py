@@ -1,0 +1,174 @@
+"""Who asks, and what it may: every route but those that say nothing about anybody's work goes through `guard`.
+
+A caller shows an API key (`Authorization: Bearer`), or, from a browser, the cookie of a session that was opened with
+one: EventSource and images cannot send a header. Where there is no key and never was, everybody is `anonymous` and may
+do everything.
+
+A browser sends its cookies with what other sites' pages have it send too. Against that stand SameSite=Strict, and for
+whatever changes something a token that only our own pages can read, and the Origin header where there is one.
+"""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+
+from api.errors import CrossSiteRefused, KeyMissing, KeyRefused, RateLimited, ScopeMissing
+from api.limiting import Rates
+from api.settings import ApiSettings
+from ledger import AsyncLedger, LedgerUnavailable, access
+from ledger.access import AccessKey, Recognition, digest_of
+from lowland.spec.access import Scope
+
+#: Whose every job is, where there are no keys.
+ANONYMOUS: Final = "anonymous"
+SESSION_COOKIE: Final = "lowland_session"
+CSRF_HEADER: Final = "X-CSRF-Token"
+#: How long what the ledger said of a key is believed: a revoked one works so much longer, in seconds.
+BELIEVED_S: Final = 5.0
+#: How many keys and sessions are remembered at most, wrong ones among them.
+_REMEMBERED: Final = 10_000
+_READING: Final = frozenset({"GET", "HEAD"})
+#: What a route behind `guard` may answer beside what it declares itself.
+GUARD_PROBLEMS: Final = (KeyMissing, KeyRefused, ScopeMissing, CrossSiteRefused, RateLimited, LedgerUnavailable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks."""
+
+    owner: str
+    scopes: frozenset[Scope]
+    key_id: str = ""
+    """Empty where there are no keys."""
+    quota: int | None = None
+    """Unfinished jobs it may have; None means any number."""
+    rate_limit: str | None = None
+    by_session: bool = False
+    """Whether a cookie was shown, which a browser sends by itself."""
+
+    @property
+    def sees(self) -> str:
+        """Whose jobs it may see and touch; empty for everybody's."""
+        return "" if Scope.ADMIN in self.scopes else self.owner
+
+
+class Gate:
+    """Knows callers by what they show."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._settings: Final = settings
+        self._configured: Final = settings.configured_keys()
+        self._believed: Final[dict[tuple[str, str], tuple[float, Recognition]]] = {}
+
+    async def recognize(self, ledger: AsyncLedger, *, key: str | None, session: str | None) -> Caller:
+        """Who shows this key, or else this session's secret.
+
+        Raises:
+            KeyMissing: neither is shown, and one is needed.
+            KeyRefused: what is shown is not good, or not any more.
+        """
+        if key is not None and (known := self.configured(digest_of(key))):
+            return self._caller(known, by_session=False)
+        found = await self._look_up(ledger, key, session)
+        # a session may have been opened with a key that the ledger does not have
+        known = found.key or (self.configured(found.digest) if key is None else None)
+        if known is not None:
+            return self._caller(known, by_session=key is None)
+        if found.outcome == "open" and not self._configured and not self._settings.require_api_key:
+            return Caller(owner=ANONYMOUS, scopes=frozenset(Scope), quota=self._settings.quota_jobs)
+        if key is None and session is None:
+            raise KeyMissing
+        what = "API key" if key is not None else "session"
+        raise KeyRefused(what, "has expired" if found.outcome == "expired" else "is not known, or not any more")
+
+    def configured(self, digest: str) -> AccessKey | None:
+        """The key from the environment with this digest; all are compared, whichever it is."""
+        same = [key for known, key in self._configured.items() if hmac.compare_digest(known, digest)]
+        return same[0] if same else None
+
+    def forget(self, session: str) -> None:
+        """Believe nothing any more about a session that was closed."""
+        self._believed.pop(("", digest_of(session)), None)
+
+    async def _look_up(self, ledger: AsyncLedger, key: str | None, session: str | None) -> Recognition:
+        shown = (digest_of(key), "") if key is not None else ("", digest_of(session) if session else "")
+        until, found = self._believed.get(shown, (0.0, None))
+        if found is None or until < time.monotonic():
+            found = await ledger.run(access.recognize(key=shown[0], session=shown[1]))
+            self._believed.pop(shown, None)
+            if len(self._believed) >= _REMEMBERED:
+                del self._believed[next(iter(self._believed))]  # the oldest
+            self._believed[shown] = (time.monotonic() + BELIEVED_S, found)
+        return found
+
+    def _caller(self, key: AccessKey, *, by_session: bool) -> Caller:
+        default = None if Scope.ADMIN in key.scopes else self._settings.quota_jobs
+        return Caller(
+            owner=key.owner,
+            scopes=key.scopes,
+            key_id=key.id,
+            quota=default if key.quota is None else key.quota,
+            rate_limit=key.rate_limit or self._settings.rate_limit,
+            by_session=by_session,
+        )
+
+
+def csrf_token(session: str) -> str:
+    """What a page must show beside the session's cookie, which it cannot read itself."""
+    return hmac.new(session.encode(errors="surrogateescape"), b"lowland csrf token", hashlib.sha256).hexdigest()
+
+
+async def authenticate(
+    request: Request,
+    shown: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+    session: Annotated[str | None, Depends(APIKeyCookie(name=SESSION_COOKIE, auto_error=False))],
+) -> Caller:
+    """Who asks, by its key or else its session."""
+    caller = await admit(request, key=shown.credentials if shown else None, session=session or None)
+    if caller.by_session and session and request.method not in _READING:
+        _refuse_cross_site(request.headers, session)
+    return caller
+
+
+async def admit(request: Request, *, key: str | None, session: str | None) -> Caller:
+    """Who shows this key or this session, where it has not asked too often."""
+    gate: Gate = request.app.state.gate
+    rates: Rates = request.app.state.rates
+    caller = await gate.recognize(request.app.state.ledger, key=key, session=session)
+    request.state.caller = caller  # these for the audit
+    request.state.action = request.scope["route"].name
+    request.state.subject = next(iter(request.path_params.values()), "")
+    if caller.key_id and caller.rate_limit:
+        await rates.count(caller.key_id, caller.rate_limit)
+    return caller
+
+
+async def guard(request: Request, caller: Annotated[Caller, Depends(authenticate)]) -> None:
+    """Let in whoever may read, or, where something is to change, submit."""
+    _demand(Scope.READ if request.method in _READING else Scope.SUBMIT, caller)
+
+
+async def guard_for_admins(caller: Annotated[Caller, Depends(authenticate)]) -> None:
+    """Let in whoever looks after the server."""
+    _demand(Scope.ADMIN, caller)
+
+
+def _demand(scope: Scope, caller: Caller) -> None:
+    if scope not in caller.scopes and Scope.ADMIN not in caller.scopes:
+        raise ScopeMissing(scope, caller.scopes)
+
+
+def _refuse_cross_site(headers: Mapping[str, str], session: str) -> None:
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        raise CrossSiteRefused("the Origin of this request is another site")
+    given = headers.get(CSRF_HEADER, "")
+    if not hmac.compare_digest(given.encode(errors="surrogateescape"), csrf_token(session).encode()):
+        raise CrossSiteRefused(f"{CSRF_HEADER} is {'wrong' if given else 'missing'}")

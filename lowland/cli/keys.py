@@ -1,0 +1,173 @@
+"""`lowland keys`: who may use the server."""
+
+import json
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import click
+
+from lowland.cli.checkout import ServerMissing, find_the_server
+from lowland.cli.exits import Exit, fail
+from lowland.errors import LowlandError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+class _Duration(click.ParamType[int]):
+    """A time such as 30d, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = re.fullmatch(r"([1-9]\d{0,8})([smhdw])", str(value))
+        if not match:
+            self.fail(f"{value} is no time; give a number and s, m, h, d or w, as 30d", param, ctx)
+        return int(match[1]) * _SECONDS[match[2]]
+
+
+def _placed(command: F) -> F:
+    """With the options that say whose keys they are."""
+    folder = click.option(
+        "--data-dir",
+        default=Path("~/.local/share/lowland"),
+        show_default=True,
+        type=click.Path(path_type=Path),
+        help="Folder of the server, as `lowland serve` was given it.",
+    )
+    redis = click.option(
+        "--redis-url",
+        envvar="LOWLAND_REDIS_URL",
+        show_envvar=True,
+        help="Redis or Valkey of the server.  [default: the data folder's, started for that where it does not run]",
+    )
+    return folder(redis(command))
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys.
+
+    With the first key the server wants one from everybody. A server that runs notices within five seconds.
+    """
+
+
+@keys.command()
+@click.option("--owner", required=True, help="Whose the jobs are that come with the key.")
+@click.option("--scopes", required=True, help="What it is good for: read, submit, admin, with commas.")
+@click.option("--name", default="", help="To tell it from the owner's others.")
+@click.option("--expires-in", type=_Duration(), help="How long it works: 90m, 12h, 30d.  [default: until revoked]")
+@click.option(
+    "--quota",
+    type=click.IntRange(min=1),
+    help="Jobs the owner may have queued, running or paused.  [default: LOWLAND_QUOTA_JOBS of the server]",
+)
+@click.option("--rate-limit", help="Requests, as 600/minute.  [default: LOWLAND_RATE_LIMIT of the server]")
+@_placed
+def create(
+    owner: str,
+    scopes: str,
+    name: str,
+    expires_in: int | None,
+    quota: int | None,
+    rate_limit: str | None,
+    data_dir: Path,
+    redis_url: str | None,
+) -> None:
+    """Make a key, and print it: the only time that anybody sees it."""
+    with _server_here():
+        from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
+
+        wanted = keys.Wanted(
+            owner=owner,
+            scopes=[scope.strip() for scope in scopes.split(",")],
+            name=name,
+            expires_in_s=expires_in,
+            rate_limit=rate_limit,
+            quota=quota,
+        )
+        secret, made = keys.create(keys.Place(data_dir=data_dir, redis_url=redis_url or None), wanted)
+    click.echo(f"{made.id} of {made.owner}; the key is shown only now:", err=True)
+    click.echo(secret)
+
+
+@keys.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@_placed
+def ls(as_json: bool, data_dir: Path, redis_url: str | None) -> None:
+    """List the keys, without telling them, oldest first."""
+    with _server_here():
+        from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
+
+        listed = [_row(key) for key in keys.ls(keys.Place(data_dir=data_dir, redis_url=redis_url or None))]
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    heads = ("id", "owner", "scopes", "name", "expires_at", "quota", "rate_limit")
+    rows = [heads, *([_cell(row[head]) for head in heads] for row in listed)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@keys.command()
+@click.argument("key_id", required=False)
+@click.option("--all", "every", is_flag=True, help="All keys; afterwards the server wants none from anybody.")
+@_placed
+def revoke(key_id: str | None, every: bool, data_dir: Path, redis_url: str | None) -> None:
+    """Have a key work no more. Without its last key a server lets nobody in."""
+    if every == (key_id is not None):
+        raise click.UsageError("give the id of a key, as `lowland keys ls` shows it, or --all")
+    with _server_here():
+        from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
+
+        left = keys.revoke(keys.Place(data_dir=data_dir, redis_url=redis_url or None), key_id)
+    if every:
+        click.echo("all keys revoked; where none is required or set by LOWLAND_API_KEYS, everybody may come in")
+    else:
+        click.echo(f"{key_id} revoked, {left} left" + ("" if left else "; nobody comes in until there is another"))
+
+
+@contextmanager
+def _server_here() -> Generator[None]:
+    """Do what needs the server's rooms, and end as a command does where it cannot be done."""
+    find_the_server()
+    try:
+        from stack.errors import CannotServe  # noqa: PLC0415  help needs none of it, and it may be missing
+    except ModuleNotFoundError as error:
+        fail(ServerMissing(error.name), Exit.UNUSABLE)
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        fail(ServerMissing(error.name), Exit.UNUSABLE)
+    except KeyboardInterrupt:
+        raise SystemExit(Exit.INTERRUPTED) from None
+    except (CannotServe, ValueError) as error:
+        fail(error, Exit.UNUSABLE)
+    except LowlandError as error:
+        fail(error, Exit.FAILED)
+
+
+def _row(key: Any) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "owner": key.owner,
+        "scopes": sorted(key.scopes),
+        "name": key.name or None,
+        "created_at": _moment(key.created_at),
+        "expires_at": _moment(key.expires_at),
+        "quota": key.quota,
+        "rate_limit": key.rate_limit,
+    }
+
+
+def _moment(at: Any) -> str | None:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else ",".join(cast("list[str]", value)) if isinstance(value, list) else str(value)

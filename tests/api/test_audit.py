@@ -1,0 +1,87 @@
+"""The audit: who did what, and how it went."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from ledger import Ledger, access
+from lowland.spec.access import Scope
+from tests.api.answers import assert_problem
+from tests.api.callers import key
+
+SOME_ID = "0199f3a0-0000-7000-8000-000000000000"
+BODY = {"dataset": "digits"}
+
+
+def entries(http: httpx2.Client, admin: dict[str, str], query: str = "") -> list[dict[str, Any]]:
+    return http.get(f"/audit{query}", headers=admin).json()["entries"]
+
+
+def test_what_was_to_change_something_is_written_down(http: httpx2.Client, ledger: Ledger) -> None:
+    ada, reads, admin = key(ledger, "ada"), key(ledger, "bob", Scope.READ), key(ledger, "root", Scope.ADMIN)
+    known = {each.owner: each.id for each in ledger.run(access.list_keys())}
+    job_id = http.post("/jobs", json=BODY, headers={**ada, "X-Request-ID": "r1"}).json()["id"]
+    http.get(f"/jobs/{job_id}", headers=ada)
+    http.post(f"/jobs/{job_id}/cancel", headers=ada)
+    http.post(f"/jobs/{job_id}/pause", headers=ada)
+    http.post("/jobs", json=BODY, headers=reads)
+
+    written = entries(http, admin)
+
+    told = [(each["owner"], each["action"], each["subject"], each["status"], each["request_id"]) for each in written]
+    assert told[:4] == [
+        ("bob", "submit_job", None, 403, None),
+        ("ada", "pause_job", job_id, 409, None),
+        ("ada", "cancel_job", job_id, 200, None),
+        ("ada", "submit_job", job_id, 201, "r1"),
+    ]
+    assert [each["key_id"] for each in written[:2]] == [known["bob"], known["ada"]]
+    assert [(each["owner"], each["action"]) for each in written[4:]] == [("command line", "create_key")] * 3
+    assert {each["subject"] for each in written[4:]} == set(known.values())
+
+
+def test_who_is_not_known_leaves_nothing_that_would_push_the_others_out(http: httpx2.Client, ledger: Ledger) -> None:
+    admin = key(ledger, "root", Scope.ADMIN)
+
+    assert http.post("/jobs", json=BODY).status_code == 401
+
+    assert [each["action"] for each in entries(http, admin)] == ["create_key"]
+
+
+def test_what_ended_in_a_mistake_of_the_server_is_written_down(
+    app: FastAPI, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = key(ledger, "root", Scope.ADMIN)
+    monkeypatch.delattr("ledger.transitions.ask")
+    with TestClient(app, raise_server_exceptions=False) as http:
+        assert http.post(f"/jobs/{SOME_ID}/cancel", headers=admin).status_code == 500
+
+        written = entries(http, admin)[0]
+
+    assert (written["action"], written["subject"], written["status"]) == ("cancel_job", SOME_ID, 500)
+
+
+def test_the_audit_is_read_page_by_page(http: httpx2.Client, ledger: Ledger) -> None:
+    admin = key(ledger, "root", Scope.ADMIN)
+    for _ in range(3):
+        http.post("/jobs", json=BODY, headers=admin)
+    everything = entries(http, admin)
+
+    first = http.get("/audit?limit=3", headers=admin).json()
+    second = http.get(f"/audit?limit=3&cursor={first['next']}", headers=admin).json()
+
+    assert first["entries"] + second["entries"] == everything
+    assert (len(everything), second["next"]) == (4, None)
+    assert_problem(http.get("/audit?cursor=x", headers=admin), 422, "parameters-invalid")
+    assert_problem(http.get("/audit?limit=1000", headers=admin), 422, "parameters-invalid")
+
+
+def test_a_session_that_is_opened_is_written_down(http: httpx2.Client, ledger: Ledger) -> None:
+    admin = key(ledger, "root", Scope.ADMIN)
+
+    http.post("/session", headers=admin)
+
+    assert entries(http, admin)[0]["action"] == "open_session"
