@@ -46,6 +46,8 @@ def test_with_a_key_every_route_but_those_about_nobodys_work_wants_one(
 
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            if method == "parameters":  # what all of them take
+                continue
             answer = http.request(method, re.sub(r"{\w+}", SOME_ID, path), json={"key": "k"})
             if operation["operationId"] in OPEN:
                 assert answer.status_code == 200
@@ -230,3 +232,26 @@ def test_a_key_is_nowhere_in_redis(ledger: Ledger) -> None:
         values.append(found)
     assert "laptop" in repr(values)
     assert secret not in repr(values)
+
+
+def test_to_another_owner_a_job_is_not_there_whatever_is_asked_of_it(
+    http: httpx2.Client, document: dict[str, Any], ledger: Ledger
+) -> None:
+    ada, bob = key(ledger, owner="ada"), key(ledger, owner="bob")
+    job_id = post(http, ada)
+    routes = [
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if path.startswith("/jobs/{job_id}") and method != "parameters"
+    ]
+
+    for method, path in routes:
+        blanks = path.replace("{job_id}", job_id).replace("{name}", "model.safetensors")
+        assert_problem(http.request(method, blanks, headers=bob), 404, "job-not-found")
+
+    assert len(routes) >= 11
+    assert http.get("/jobs", headers=bob).json()["jobs"] == []
+    assert_problem(http.get("/jobs?owner=ada", headers=bob), 422, "parameters-invalid")
+    assert http.post("/jobs/cancel?all=true", headers=bob).json()["cancelled"] == 0
+    assert http.get(f"/jobs/{job_id}", headers=ada).json()["status"] == "queued"
