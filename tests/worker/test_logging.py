@@ -65,6 +65,7 @@ def test_lines_for_people_have_no_colours_in_a_file() -> None:
         ("signed by whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw.", "signed by ***."),
         ("http://example.org:8000/a@b?c=d", "http://example.org:8000/a@b?c=d"),
         ("job 01a2 is running", "job 01a2 is running"),
+        ("the key lowland_" + "aB3-_" * 8 + " and lowland_jobs", "the key *** and lowland_jobs"),
     ],
 )
 def test_secrets_are_struck_out(said: str, written: str) -> None:
