@@ -128,7 +128,8 @@ def engine_command(work: Work, report_fd: int) -> list[str]:
 def _log(work: Work) -> FileIO:
     file = FileIO(work.folder / ENGINE_LOG, "a")
     if work.heading:
-        file.write(work.heading.encode() + b"\n")
+        with suppress(OSError):  # on a full disk it is for the engine to say so
+            file.write(work.heading.encode() + b"\n")
     return file
 
 
