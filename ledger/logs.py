@@ -28,7 +28,8 @@ EXTRA: Final = frozenset({"method", "route", "status", "seconds"})
 
 #: Webhook secrets, API keys, passwords in URLs, and what an Authorization header holds.
 _SECRET: Final = re.compile(
-    r"whsec_[A-Za-z0-9+/=_-]+|lowland_[A-Za-z0-9_-]{32,}|(?<=://)[^/@\s'\"]*:[^/@\s'\"]*(?=@)|\b(?i:bearer|basic) +[A-Za-z0-9._~+/=-]{8,}"
+    r"whsec_[A-Za-z0-9+/=_-]+|lowland_[A-Za-z0-9_-]{32,}"
+    r"|(?<=://)[^/@\s'\"]*:[^/@\s'\"]*(?=@)|\b(?i:bearer|basic) +[A-Za-z0-9._~+/=-]{8,}"
 )
 _STRUCK_OUT: Final = "***"
 #: Made once: it is what a line costs most.

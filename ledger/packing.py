@@ -45,7 +45,7 @@ _KEPT: Final = frozenset(
 )
 
 #: How large the latest events and points may be together, compressed: with them a finished job takes about 4 KB.
-_RECENT_BYTES: Final = 1_200
+_RECENT_BYTES: Final = 700
 #: More than these are not tried.
 _RECENT_MOST: Final = 32
 
