@@ -1,6 +1,5 @@
 """GET /metrics: what happened to real jobs, in the text form that Prometheus's own parser reads."""
 
-import time
 from pathlib import Path
 
 import httpx2
@@ -20,6 +19,13 @@ Samples = dict[tuple[str, ...], float]
 @pytest.fixture(autouse=True)
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.metrics.FRESH_S", 0.0)
+
+
+def has_waited(ledger: Ledger, job_id: str, seconds: int) -> None:
+    """Let a job that was just queued have waited for so long."""
+    job = ledger.keys.key("job", job_id)
+    queued_ms = int(str(ledger._client.hget(job, "queued_ms")))
+    ledger._client.hset(job, "queued_ms", queued_ms - 1000 * seconds)
 
 
 def scrape(http: httpx2.Client) -> dict[str, Samples]:
@@ -62,8 +68,7 @@ def test_jobs_queues_and_slots_are_counted(http: httpx2.Client, ledger: Ledger) 
     ledger.run(runs.report(lease, 1, lease_ms=60_000, fields={"progress": progress}))
     submit(ledger)
     submit(ledger, priority=9)
-    submit(ledger, resources={"device": "cuda"})
-    time.sleep(0.02)
+    has_waited(ledger, submit(ledger, resources={"device": "cuda"}), 20)
 
     seen = scrape(http)
 
@@ -71,7 +76,7 @@ def test_jobs_queues_and_slots_are_counted(http: httpx2.Client, ledger: Ledger) 
     assert seen["lowland_jobs"][("running",)] == 1
     assert seen["lowland_queue_depth"][("cuda",)] == 1
     assert sum(seen["lowland_queue_depth"].values()) == 3
-    assert 0.02 <= seen["lowland_queue_oldest_seconds"][("cuda",)] < 60
+    assert 20 <= seen["lowland_queue_oldest_seconds"][("cuda",)] < 80
     assert seen["lowland_worker_up"] == {("w1",): 1}
     assert seen["lowland_worker_draining"] == {("w1",): 0}
     assert (seen["lowland_worker_slots_used"], seen["lowland_worker_slots_free"]) == ({("w1",): 1}, {("w1",): 2})
@@ -80,19 +85,17 @@ def test_jobs_queues_and_slots_are_counted(http: httpx2.Client, ledger: Ledger) 
 
 
 def test_the_oldest_job_is_found_behind_younger_ones_of_higher_priority(http: httpx2.Client, ledger: Ledger) -> None:
-    submit(ledger, resources={"device": "cuda"}, priority=1)
-    time.sleep(0.2)
+    has_waited(ledger, submit(ledger, resources={"device": "cuda"}, priority=1), 20)
     submit(ledger, resources={"device": "cuda"}, priority=9)
 
-    assert scrape(http)["lowland_queue_oldest_seconds"][("cuda",)] >= 0.2
+    assert 20 <= scrape(http)["lowland_queue_oldest_seconds"][("cuda",)] < 80
 
 
 def test_the_wait_of_each_claim_falls_into_a_bucket(http: httpx2.Client, ledger: Ledger) -> None:
     enroll(ledger, offers=machine("cpu:0", "cpu:1"))
-    submit(ledger, resources={"device": "cpu"})
+    has_waited(ledger, submit(ledger, resources={"device": "cpu"}), 40)
     claimed(ledger)
-    submit(ledger, resources={"device": "cpu"})
-    time.sleep(0.12)
+    has_waited(ledger, submit(ledger, resources={"device": "cpu"}), 1000)
     claimed(ledger, runner="r2")
 
     seen = scrape(http)
@@ -100,10 +103,10 @@ def test_the_wait_of_each_claim_falls_into_a_bucket(http: httpx2.Client, ledger:
     buckets = {
         bound: value for (name, bound), value in seen["lowland_claim_wait_seconds_bucket"].items() if name == "cpu"
     }
-    assert (buckets["0.05"], buckets["0.1"], buckets["0.5"], buckets["+Inf"]) == (1, 1, 2, 2)
+    assert (buckets["30.0"], buckets["60.0"], buckets["300.0"], buckets["1800.0"], buckets["+Inf"]) == (0, 1, 1, 2, 2)
     assert list(buckets.values()) == sorted(buckets.values())
     assert seen["lowland_claim_wait_seconds_count"][("cpu",)] == 2
-    assert 0.12 <= seen["lowland_claim_wait_seconds_sum"][("cpu",)] < 60
+    assert 1040 <= seen["lowland_claim_wait_seconds_sum"][("cpu",)] < 1080
 
 
 def test_lost_leases_and_ended_runs_are_counted_once(http: httpx2.Client, ledger: Ledger) -> None:
