@@ -74,7 +74,8 @@ class Follower:
                 if history.status.terminal and not (has_news or look_again):
                     yield await self._end(after)
                     return
-                if not (look_again or (has_news and history.status.terminal) or len(history.events) >= _MOST):
+                has_more = max(len(history.events), len(history.points)) >= _MOST
+                if not (look_again or has_more or (has_news and history.status.terminal)):
                     await first_of(woken, self._stopping, within_s=PING_S)
                     if not woken.is_set():
                         yield _PING

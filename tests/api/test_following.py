@@ -130,6 +130,23 @@ def test_what_happens_is_sent_as_it_happens(web: httpx2.Client, ledger: Ledger) 
     assert seen[5:] == ["cancelled", "end"]
 
 
+def test_a_long_series_is_sent_without_a_pause_though_the_job_stands_still(web: httpx2.Client, ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    lease = claimed(ledger)
+    assert lease.job_id == job_id
+    steps = range(1, 2502)
+    for step in steps:
+        ledger.run(runs.report(lease, step, lease_ms=60_000, fields={}, point=f'{{"step": {step}}}'))
+    began_at = time.monotonic()
+
+    events = follow(web, job_id, most=2 + len(steps))
+    took_s = time.monotonic() - began_at
+    settle(ledger, lease, "succeeded")
+
+    assert [event.data["step"] for event in events if event.name == "point"] == list(steps)
+    assert took_s < 12  # a connection that has nothing to send sends a ping after 15 s
+
+
 def test_of_what_is_not_known_and_what_is_no_id_nothing_is_followed(web: httpx2.Client, ledger: Ledger) -> None:
     job_id = finished(ledger)
 
