@@ -17,7 +17,7 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
-from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from api.errors import CrossSiteRefused, KeyMissing, KeyRefused, RateLimited, ScopeMissing
 from api.limiting import Rates
@@ -125,24 +125,12 @@ def csrf_token(session: str) -> str:
     return hmac.new(session.encode(errors="surrogateescape"), b"lowland csrf token", hashlib.sha256).hexdigest()
 
 
-async def authenticate(
-    request: Request,
-    shown: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
-    session: Annotated[str | None, Depends(APIKeyCookie(name=SESSION_COOKIE, auto_error=False))],
-) -> Caller:
-    """Who asks, by its key or else its session."""
-    caller = await admit(request, key=shown.credentials if shown else None, session=session or None)
-    if caller.by_session and session and request.method not in _READING:
-        _refuse_cross_site(request.headers, session)
-    return caller
-
-
 async def admit(request: Request, *, key: str | None, session: str | None) -> Caller:
     """Who shows this key or this session, where it has not asked too often."""
     gate: Gate = request.app.state.gate
     rates: Rates = request.app.state.rates
     caller = await gate.recognize(request.app.state.ledger, key=key, session=session)
-    request.state.caller = caller  # these for the audit
+    request.state.caller = caller  # for the route; these for the audit too
     request.state.action = request.scope["route"].name
     request.state.subject = next(iter(request.path_params.values()), "")
     if caller.key_id and caller.rate_limit:
@@ -150,14 +138,46 @@ async def admit(request: Request, *, key: str | None, session: str | None) -> Ca
     return caller
 
 
-async def guard(request: Request, caller: Annotated[Caller, Depends(authenticate)]) -> None:
-    """Let in whoever may read, or, where something is to change, submit."""
-    _demand(Scope.READ if request.method in _READING else Scope.SUBMIT, caller)
+class Authenticated(HTTPBearer):
+    """A dependency: who asks, by its key or else its session.
+
+    One for all of it, and all of FastAPI's own kind: what a dependency depends on is solved anew for each route that
+    asks for it. The document says of HTTPBearer that the cookie does too (`api/openapi.py`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(scheme_name=HTTPBearer.__name__, auto_error=False)
+
+    async def __call__(self, request: Request) -> Caller:  # pyright: ignore[reportIncompatibleMethodOverride]  a value of our own
+        shown = await super().__call__(request)
+        session = request.cookies.get(SESSION_COOKIE) or None
+        caller = await admit(request, key=shown.credentials if shown else None, session=session)
+        if caller.by_session and session and request.method not in _READING:
+            _refuse_cross_site(request.headers, session)
+        return caller
 
 
-async def guard_for_admins(caller: Annotated[Caller, Depends(authenticate)]) -> None:
-    """Let in whoever looks after the server."""
-    _demand(Scope.ADMIN, caller)
+class Guard(Authenticated):
+    """Lets in whoever may.
+
+    Args:
+        demanded: the scope it takes; None takes `read` to read, and `submit` for whatever changes something.
+    """
+
+    def __init__(self, demanded: Scope | None = None) -> None:
+        super().__init__()
+        self._demanded: Final = demanded
+
+    async def __call__(self, request: Request) -> Caller:
+        caller = await super().__call__(request)
+        _demand(self._demanded or (Scope.READ if request.method in _READING else Scope.SUBMIT), caller)
+        return caller
+
+
+guard: Final = Guard()
+guard_for_admins: Final = Guard(Scope.ADMIN)
+#: Who asks, with what it may, where there is no guard.
+WhoDep = Annotated[Caller, Depends(Authenticated())]
 
 
 def _demand(scope: Scope, caller: Caller) -> None:

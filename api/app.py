@@ -28,8 +28,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ledger = app.state.ledger = AsyncLedger(settings.redis_url, Keys(settings.redis_prefix))
         app.state.rates = Rates(settings.redis_url, settings.redis_prefix)
-        app.state.views = Views(ledger)
         with told_to_stop() as app.state.stopping:
+            app.state.views = Views(ledger, app.state.stopping)
             async with ledger.changes.heard():
                 yield
         await app.state.rates.close()

@@ -5,8 +5,10 @@ from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.security import APIKeyCookie
 from pydantic.json_schema import models_json_schema
 
+from api.access import SESSION_COOKIE
 from api.problems import Problem
 from api.requests import REQUEST_ID_HEADER
 from lowland.spec import JobSpec
@@ -31,6 +33,7 @@ def describe(app: FastAPI) -> None:
         document = from_routes()
         document["components"]["schemas"] |= _schemas()
         _name_requests(document)
+        _name_sessions(document)
         return document
 
     app.openapi = openapi
@@ -50,6 +53,18 @@ def _name_requests(document: dict[str, Any]) -> None:
             for response in operation["responses"].values():
                 response.setdefault("headers", {})[REQUEST_ID_HEADER] = {"$ref": "#/components/headers/RequestId"}
         path["parameters"] = [{"$ref": "#/components/parameters/RequestId"}]
+
+
+def _name_sessions(document: dict[str, Any]) -> None:
+    """Say that a session's cookie does wherever a key must be shown."""
+    cookie = APIKeyCookie(name=SESSION_COOKIE)
+    document["components"]["securitySchemes"][cookie.scheme_name] = cookie.model.model_dump(
+        mode="json", by_alias=True, exclude_none=True
+    )
+    for path in document["paths"].values():
+        for name, operation in path.items():
+            if name != "parameters" and {} not in operation.get("security", [{}]):
+                operation["security"].append({cookie.scheme_name: []})
 
 
 @cache

@@ -42,8 +42,9 @@ class View:
 class Views:
     """Reads views, and keeps those of jobs that do not wait."""
 
-    def __init__(self, ledger: AsyncLedger) -> None:
+    def __init__(self, ledger: AsyncLedger, stopping: asyncio.Event) -> None:
         self._ledger = ledger
+        self._stopping = stopping
         self._kept: OrderedDict[str, tuple[str, View]] = OrderedDict()
 
     async def of(self, job_id: str, *, owner: str) -> View:
@@ -72,7 +73,7 @@ class Views:
             self._kept.pop(job_id, None)
         return view
 
-    async def changed(self, job_id: str, view: View, *, owner: str, within_s: float, stopping: asyncio.Event) -> View:
+    async def changed(self, job_id: str, view: View, *, owner: str, within_s: float) -> View:
         """The job once it is not this view any more, or as it is when the time is over.
 
         It is not waited for what is final, nor when the process is told to stop.
@@ -84,10 +85,10 @@ class Views:
                 woken.clear()
                 seen = await self.of(job_id, owner=owner)
                 left_s = deadline - loop.time()
-                if seen.etag != view.etag or seen.is_final or left_s <= 0 or stopping.is_set():
+                if seen.etag != view.etag or seen.is_final or left_s <= 0 or self._stopping.is_set():
                     return seen
                 look_s = LOOK_QUEUED_S if seen.status == Status.QUEUED else LOOK_S
-                await first_of(woken, stopping, within_s=min(look_s, left_s))
+                await first_of(woken, self._stopping, within_s=min(look_s, left_s))
 
 
 async def first_of(*events: asyncio.Event, within_s: float) -> None:

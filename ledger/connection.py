@@ -14,6 +14,7 @@ from ledger.calls import Answer, Call, Instead
 from ledger.changes import Changes
 from ledger.errors import LedgerUnavailable, LedgerUnusable
 from ledger.keys import SCHEMA, Keys, check_schema
+from ledger.pipelining import Pipeliner
 from ledger.scripts import script_names, script_text
 
 T = TypeVar("T")
@@ -101,7 +102,10 @@ class Ledger:
 
 
 class AsyncLedger:
-    """The ledger for one event loop. Repeats a call once on a fresh connection, since calls may be repeated."""
+    """The ledger for one event loop. Repeats a call once on a fresh connection, since calls may be repeated.
+
+    Calls that are made at once are sent together.
+    """
 
     def __init__(self, url: str, keys: Keys | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self.keys: Final = keys or Keys()
@@ -116,15 +120,16 @@ class AsyncLedger:
             retry=AsyncRetry(NoBackoff(), 1),
         )
         self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_pool(pool)
-        self._scripts = {name: self._client.register_script(script_text(name)) for name in script_names()}
+        self._pipeliner = Pipeliner(self._client, {name: script_text(name) for name in script_names()})
         self.changes: Final = Changes(self._client, self.keys.key("changes"))
 
     async def run(self, call: Call[T]) -> T:
         """Run one call; see `Ledger.run`."""
         with _translated():
-            answer = await self._scripts[call.script](keys=_key_names(self.keys, call), args=_arguments(call))
+            keys, args = _key_names(self.keys, call), _arguments(call)
+            answer = await self._pipeliner.run(call.script, keys=keys, args=args)
         try:
-            return call.read(cast("Answer", answer))
+            return call.read(answer)
         except Instead as instead:
             return await self.run(instead.call)
 

@@ -59,6 +59,14 @@ class StoredArtifact(ArtifactWritten):
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenSpec:
+    """A spec, and its JSON as the ledger keeps it."""
+
+    spec: JobSpec
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Why a queued job waits, as the scripts count it."""
 
@@ -82,10 +90,10 @@ class Waiting:
     """The worker that keeps devices free for it; empty for none."""
 
 
-def shown_job(part: object) -> Job:
-    """The resource, from what the scripts' `show` gives."""
+def shown_job(part: object, *, written: WrittenSpec | None = None) -> Job:
+    """The resource, from what the scripts' `show` gives; see `to_job`."""
     _, _, facts = cast("tuple[object, object, list[Any]]", part)
-    return to_job(shown_fields(part), Waiting(*facts) if facts else None)
+    return to_job(shown_fields(part), Waiting(*facts) if facts else None, written=written)
 
 
 def shown_fields(part: object) -> dict[str, str]:
@@ -104,15 +112,16 @@ def entries(found: object) -> list[Entry]:
     return [(entry_id, pairs(flat)) for entry_id, flat in cast("list[tuple[str, list[str]]]", found)]
 
 
-def to_job(fields: Fields, waiting: Waiting | None = None) -> Job:
+def to_job(fields: Fields, waiting: Waiting | None = None, *, written: WrittenSpec | None = None) -> Job:
     """The resource.
 
     Args:
         fields: the job's hash.
         waiting: why it waits, while it does.
+        written: a spec at hand with its JSON; where the job has the same, that is not read again.
     """
     job_id, status = fields["id"], Status(fields["status"])
-    spec = JobSpec.stored(fields["spec"])
+    spec = written.spec if written and written.text == fields["spec"] else JobSpec.stored(fields["spec"])
     attempts = _attempts(fields)
     return Job(
         id=job_id,

@@ -49,6 +49,8 @@ def configure(settings: LedgerSettings, *, process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     logging.captureWarnings(True)
+    # looked up for each line, and no line says them (Python's logging HOWTO, "Optimization")
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def formatter(settings: LedgerSettings, *, process: str, on_terminal: bool) -> logging.Formatter:
@@ -102,7 +104,7 @@ def _named(process: str) -> Processor:
 
 
 def _without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = without_secrets(value)
+    said = {name: value for name, value in event.items() if isinstance(value, str)}
+    if _SECRET.search("\n".join(said.values())):  # hardly ever
+        event.update((name, without_secrets(value)) for name, value in said.items())
     return event

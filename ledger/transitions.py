@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ledger.calls import Answer, Call, Instead
-from ledger.documents import shown_job
+from ledger.documents import WrittenSpec, shown_job
 from ledger.errors import (
     CheckpointMissing,
     DeletionRefused,
@@ -60,9 +60,10 @@ def submit(
     """
     webhook = spec.webhook
     spec = spec.without_secret()
+    written = WrittenSpec(spec, spec.model_dump_json())
     fields: dict[str, str | int] = {
         **found_by(spec),
-        "spec": spec.model_dump_json(),
+        "spec": written.text,
         "priority": spec.priority,
         "max_attempts": spec.max_attempts,
         "attempts_allowed": spec.max_attempts,
@@ -82,7 +83,7 @@ def submit(
             raise JobGone(str(answer[1]))
         if answer[0] == "quota":
             raise QuotaReached(owner, quota or 0)
-        return shown_job(answer[1])
+        return shown_job(answer[1], written=written)
 
     args = [part for pair in fields.items() for part in pair]
     given = (job_id, owner, queue_name(spec, owner), key, fingerprint, _or_empty(quota))

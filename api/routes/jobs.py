@@ -8,15 +8,12 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
-    IdempotencyDep,
+    CallerDep,
     JobId,
     LedgerDep,
     RequestId,
     SeesDep,
-    SpecBody,
-    StoppingDep,
     ViewsDep,
-    WhoDep,
     refuse_parameters,
     refuse_repeated_parameters,
 )
@@ -25,6 +22,7 @@ from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, Para
 from api.openapi import json_body
 from api.parameters import Parameters
 from api.problems import header, problems
+from api.submissions import SubmissionDep
 from ledger import (
     CheckpointMissing,
     DeletionRefused,
@@ -114,11 +112,10 @@ class Retrying(Parameters):
     },
 )
 async def submit_job(
-    spec: SpecBody,
+    submission: SubmissionDep,
     wanted: Annotated[Submitting, Query()],
-    idempotency: IdempotencyDep,
     ledger: LedgerDep,
-    caller: WhoDep,
+    caller: CallerDep,
     request_id: RequestId,
     response: Response,
 ) -> Job | Response:
@@ -128,14 +125,14 @@ async def submit_job(
     same again and have one job. With `dry_run` nothing is stored, and the key is not used.
     """
     if wanted.dry_run:
-        dry_run = await try_out(spec, ledger, owner=caller.owner, sees=caller.sees)
+        dry_run = await try_out(submission.spec, ledger, owner=caller.owner, sees=caller.sees)
         return Response(dry_run.model_dump_json(), media_type="application/json")
     job_id = str(uuid_utils.uuid7())
     call = transitions.submit(
         job_id,
-        spec,
+        submission.spec,
         owner=caller.owner,
-        idempotency=idempotency,
+        idempotency=submission.idempotency,
         quota=caller.quota,
         request_id=request_id,
     )
@@ -160,7 +157,6 @@ async def get_job(
     job_id: JobId,
     views: ViewsDep,
     sees: SeesDep,
-    stopping: StoppingDep,
     if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
 ) -> Response:
@@ -169,7 +165,7 @@ async def get_job(
     wait = _WAIT.search(prefer) if prefer else None
     if wait and (if_none_match is None or view.matches(if_none_match)):
         within_s = min(int(wait[1]), MAX_WAIT_S)
-        view = await views.changed(job_id, view, owner=sees, within_s=within_s, stopping=stopping)
+        view = await views.changed(job_id, view, owner=sees, within_s=within_s)
     headers = {"ETag": view.etag, "Cache-Control": "private, no-cache"}
     if wait:
         headers["Preference-Applied"] = wait[0].strip()
@@ -248,7 +244,7 @@ async def resume_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
         JobNotFound, EventRefused, CheckpointMissing, RateLimited, QuotaReached, ParametersInvalid, LedgerUnavailable
     ),
 )
-async def retry_job(job_id: JobId, wanted: Annotated[Retrying, Query()], ledger: LedgerDep, caller: WhoDep) -> Job:
+async def retry_job(job_id: JobId, wanted: Annotated[Retrying, Query()], ledger: LedgerDep, caller: CallerDep) -> Job:
     """Queue a job again that failed or was cancelled, with as many attempts as it had at first.
 
     Nothing changes where it waits or runs already.

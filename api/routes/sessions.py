@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
-from api.access import GUARD_PROBLEMS, SESSION_COOKIE, Caller, admit, csrf_token
+from api.access import GUARD_PROBLEMS, SESSION_COOKIE, Caller, WhoDep, admit, csrf_token
 from api.bodies import read_json
-from api.deps import LedgerDep, SettingsDep, WhoDep, refuse_parameters
+from api.deps import LedgerDep, SettingsDep, refuse_parameters
 from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, KeyRefused, ParametersInvalid, ScopeMissing
 from api.problems import header, problems
 from ledger import access
@@ -64,7 +64,10 @@ async def _shown_key(
 
 @router.post(
     "/session",
-    openapi_extra={"requestBody": {"content": {"application/json": {"schema": _BODY}}}},
+    openapi_extra={
+        "requestBody": {"content": {"application/json": {"schema": _BODY}}},
+        "security": [{}],  # the body may have it
+    },
     responses={
         200: {"headers": {"Set-Cookie": header("string", f"`{SESSION_COOKIE}`, for browsers; no script can read it.")}},
         **problems(*_REFUSALS, BodyMalformed, BodyTooLarge, ContentTypeUnsupported),
