@@ -56,6 +56,9 @@ SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 ViewsDep = Annotated[Views, Depends(_views)]
 StoppingDep = Annotated[asyncio.Event, Depends(_stopping)]
 RequestId = Annotated[str, Depends(_request_id)]
+IfNoneMatch = Annotated[
+    str | SkipJsonSchema[None], Header(description="An ETag that this had; 304 where it still holds.")
+]
 #: Who asks, with what it may.
 WhoDep = Annotated[Caller, Depends(authenticate)]
 
