@@ -174,6 +174,12 @@ def test_the_entries_people_ask_for_say_what_one_chooses_by(http: httpx2.Client)
     assert table == {"name": "table", "source": None, "tasks": tasks, "inputs": "features", **unknown}
 
 
+def test_only_of_people_s_own_files_the_size_is_unknown(http: httpx2.Client) -> None:
+    unknown = [entry["name"] for entry in entries(http, "datasets") if None in (entry["train"], entry["shape"])]
+
+    assert unknown == ["folder", "table"]
+
+
 def test_every_variant_but_none_names_its_source(http: httpx2.Client) -> None:
     assert [entry["name"] for entry in entries(http, "variants") if not entry["source"]] == ["none"]
 

@@ -102,7 +102,9 @@ def test_documents_fit_their_schemas(document: dict[str, Any], http: httpx2.Clie
 
     shorthand = {"dataset": "digits", "sam": {"rho": 0.1}, "optimizer": "adamw", "schedule": {"warmup_epochs": 0}}
     queued = http.post("/jobs", json=shorthand).json()
-    worker.settle(worker.claim(), "failed")
+    lease = worker.claim()
+    check("WorkerList", http.get("/workers").json())
+    worker.settle(lease, "failed")
     check("JobSpec-Input", shorthand)
     check("JobSpec-Input", queued["spec"])
     check("Job", queued)
