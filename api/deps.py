@@ -9,8 +9,9 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 from pydantic import AfterValidator
+from pydantic.json_schema import SkipJsonSchema
 
 from api.access import Caller
 from api.errors import ParametersInvalid
@@ -57,6 +58,9 @@ SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 ViewsDep = Annotated[Views, Depends(_views)]
 StoppingDep = Annotated[asyncio.Event, Depends(_stopping)]
 RequestId = Annotated[str, Depends(_request_id)]
+IfNoneMatch = Annotated[
+    str | SkipJsonSchema[None], Header(description="An ETag that this had; 304 where it still holds.")
+]
 #: Who asks, with what it may, where `guard` has let it in.
 CallerDep = Annotated[Caller, Depends(_caller)]
 #: Whose jobs the caller may see and touch; empty for everybody's.

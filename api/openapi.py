@@ -1,17 +1,19 @@
 """What the OpenAPI document says beyond what FastAPI reads off the routes: bodies we read ourselves, and problems."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.security import APIKeyCookie
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.access import SESSION_COOKIE
 from api.problems import Problem
 from api.requests import REQUEST_ID_HEADER
 from lowland.spec import JobSpec
+from lowland.spec.catalogue import DIALECT
 from lowland.spec.unions import tagged_union
 
 #: Ends the names of schemas of what comes in; the same models look otherwise when they go out.
@@ -25,8 +27,12 @@ def json_body(model: type[JobSpec], examples: Mapping[str, Mapping[str, Any]]) -
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
-def describe(app: FastAPI) -> None:
-    """Let the app's OpenAPI document hold the schemas that `json_body` and `problems` refer to."""
+def describe(app: FastAPI, lists: Mapping[str, Callable[[], BaseModel]]) -> None:
+    """Let the app's OpenAPI document hold the schemas that `json_body` and `problems` refer to, and examples.
+
+    Args:
+        lists: what some paths answer, which is long: the document shows how it begins.
+    """
     from_routes = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -34,9 +40,17 @@ def describe(app: FastAPI) -> None:
         document["components"]["schemas"] |= _schemas()
         _name_requests(document)
         _name_sessions(document)
+        for path, made in lists.items():
+            answer = document["paths"][path]["get"]["responses"]["200"]
+            answer["content"]["application/json"]["example"] = _beginning(made().model_dump(mode="json"))
         return document
 
     app.openapi = openapi
+
+
+def _beginning(answer: dict[str, Any]) -> dict[str, Any]:
+    """With two entries of each list."""
+    return {name: value[:2] if isinstance(value, list) else value for name, value in answer.items()}
 
 
 def _name_requests(document: dict[str, Any]) -> None:
@@ -69,13 +83,20 @@ def _name_sessions(document: dict[str, Any]) -> None:
 
 @cache
 def _schemas() -> dict[str, Any]:
-    return _spec_schemas() | _problem_schemas()
+    spec_schemas = _spec_schemas(f"#/components/schemas/{{model}}{_INPUT}")
+    return {name + _INPUT: schema for name, schema in spec_schemas.items()} | _problem_schemas()
 
 
-def _spec_schemas() -> dict[str, Any]:
-    _, document = models_json_schema([(JobSpec, "validation")], ref_template=f"#/components/schemas/{{model}}{_INPUT}")
-    schemas = {name + _INPUT: schema for name, schema in document["$defs"].items()}
-    properties = schemas[JobSpec.__name__ + _INPUT]["properties"]
+def job_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a job spec as it may be written, with what it refers to in `$defs`."""
+    schemas = _spec_schemas("#/$defs/{model}")
+    return {"$schema": DIALECT, **schemas.pop(JobSpec.__name__), "$defs": schemas}
+
+
+def _spec_schemas(ref_template: str) -> dict[str, Any]:
+    _, document = models_json_schema([(JobSpec, "validation")], ref_template=ref_template)
+    schemas = document["$defs"]
+    properties = schemas[JobSpec.__name__]["properties"]
     for name, field in JobSpec.model_fields.items():
         if union := tagged_union(field):
             properties[name] = _with_shorthand(properties[name], union.tag, list(union.members))

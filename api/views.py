@@ -3,9 +3,12 @@
 import asyncio
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
+
+from fastapi import Response
 
 from ledger import AsyncLedger, reads
 from lowland.spec import Status
@@ -20,23 +23,36 @@ LOOK_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A job's JSON."""
+class Page:
+    """Some JSON."""
 
     body: bytes
     etag: str
     """Strong: the same for the same bytes alone."""
+
+    def matches(self, if_none_match: str) -> bool:
+        """Whether an If-None-Match header names it (RFC 9110, 13.1.2)."""
+        names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
+        return "*" in names or self.etag in names
+
+    def answer(self, if_none_match: str | None, headers: Mapping[str, str]) -> Response:
+        """The page with its ETag and these headers; 304 without it where If-None-Match names it."""
+        headers = {"ETag": self.etag, **headers}
+        if if_none_match is not None and self.matches(if_none_match):
+            return Response(status_code=304, headers=headers)
+        return Response(self.body, headers=headers, media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class View(Page):
+    """A job's JSON."""
+
     status: Status
 
     @property
     def is_final(self) -> bool:
         """Whether it stays as it is, unless somebody retries the job."""
         return self.status.terminal
-
-    def matches(self, if_none_match: str) -> bool:
-        """Whether an If-None-Match header names it (RFC 9110, 13.1.2)."""
-        names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
-        return "*" in names or self.etag in names
 
 
 class Views:
@@ -103,7 +119,11 @@ async def first_of(*events: asyncio.Event, within_s: float) -> None:
             wait.cancel()
 
 
+def etag_of(body: bytes) -> str:
+    """A strong ETag."""
+    return f'"{urlsafe_b64encode(blake2b(body, digest_size=15).digest()).decode()}"'
+
+
 def _view(job: Job) -> View:
     body = job.model_dump_json(by_alias=True).encode()
-    digest = urlsafe_b64encode(blake2b(body, digest_size=15).digest()).decode()
-    return View(body, f'"{digest}"', job.status)
+    return View(body, etag_of(body), job.status)

@@ -7,7 +7,7 @@ from typing import cast
 from ledger.calls import Answer, Call
 from ledger.documents import pairs, time_of
 from ledger.errors import Displaced, NotEnrolled, OtherStore, WorkerNotFound
-from ledger.machines import Machine, read_slots
+from ledger.machines import Machine, Slot, read_slots
 from ledger.runs import Ended, Failure, read_ended
 from lowland.spec.resource import Device, Worker
 
@@ -120,12 +120,9 @@ def list_workers() -> Call[list[Worker]]:
 
 
 def _shown(part: object) -> Worker:
-    name, alive, heard_ms, said, used = cast("tuple[str, int, str, list[str], list[str]]", part)
-    fields, jobs = pairs(said), {slot: held.split()[0] for slot, held in pairs(used).items()}
-    devices = [
-        Device(name=slot.name, model=slot.model, memory_gb=slot.memory_gb, job=jobs.get(slot.name))
-        for slot in read_slots(fields)
-    ]
+    name, alive, heard_ms, said, used = cast("tuple[str, int, str, list[str], list[tuple[str, str, str]]]", part)
+    fields, jobs = pairs(said), {slot: (job, started_ms) for slot, job, started_ms in used}
+    devices = [_device(slot, *jobs.get(slot.name, (None, ""))) for slot in read_slots(fields)]
     return Worker(
         id=name,
         alive=alive == 1,
@@ -136,3 +133,8 @@ def _shown(part: object) -> Worker:
         devices=devices,
         free=sum(device.job is None for device in devices),
     )
+
+
+def _device(slot: Slot, job: str | None, started_ms: str) -> Device:
+    since = time_of(started_ms) if started_ms else None
+    return Device(name=slot.name, model=slot.model, memory_gb=slot.memory_gb, job=job, since=since)

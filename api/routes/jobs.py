@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
     CallerDep,
+    IfNoneMatch,
     JobId,
     LedgerDep,
     RequestId,
@@ -47,9 +48,6 @@ _REPLAYED_HEADER: Final = "Idempotent-Replayed"
 #: The longest that an answer waits for a change, in seconds.
 MAX_WAIT_S: Final = 60
 _WAIT: Final = re.compile(r"\bwait=(\d{1,6})\b")
-IfNoneMatch = Annotated[
-    str | SkipJsonSchema[None], Header(description="An ETag of this job; 304 where it still holds.")
-]
 _PREFER: Final = (
     "`wait=N`: answer once the job has changed, from what If-None-Match names or else from now on, or after N seconds, "
     f"{MAX_WAIT_S} at most (RFC 7240). What has ended is not waited for."
@@ -166,14 +164,12 @@ async def get_job(
     if wait and (if_none_match is None or view.matches(if_none_match)):
         within_s = min(int(wait[1]), MAX_WAIT_S)
         view = await views.changed(job_id, view, owner=sees, within_s=within_s)
-    headers = {"ETag": view.etag, "Cache-Control": "private, no-cache"}
+    headers = {"Cache-Control": "private, no-cache"}
     if wait:
         headers["Preference-Applied"] = wait[0].strip()
     if not view.is_final:
         headers["Retry-After"] = str(_RETRY_AFTER_S)
-    if if_none_match is not None and view.matches(if_none_match):
-        return Response(status_code=304, headers=headers)
-    return Response(view.body, headers=headers, media_type="application/json")
+    return view.answer(if_none_match, headers)
 
 
 @router.delete(

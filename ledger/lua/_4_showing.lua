@@ -60,8 +60,14 @@ local function show(id, live)
   return {redis.call('HGETALL', key('job', id)), packed and redis.call('GET', key('packed', id)) or '', why}
 end
 
--- One worker as {name, whether it is alive, last heartbeat, its hash as a flat list, its slots in use as a flat list}.
+-- One worker as {name, whether it is alive, last heartbeat, its hash as a flat list, its slots in use as {slot, job,
+-- when the run on it was claimed or ''}}.
 local function show_worker(worker)
+  local used = {}
+  for _, slot in ipairs(redis.call('HKEYS', key('slots', worker))) do
+    local id, token = holder(worker, slot)
+    used[#used + 1] = {slot, id, get(id, 'run:' .. token .. ':started_ms') or ''}
+  end
   return {worker, is_alive(worker) and 1 or 0, redis.call('ZSCORE', key('workers'), worker),
-    redis.call('HGETALL', key('worker', worker)), redis.call('HGETALL', key('slots', worker))}
+    redis.call('HGETALL', key('worker', worker)), used}
 end

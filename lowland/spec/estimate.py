@@ -11,7 +11,7 @@ The runtime itself is not in it: Python, torch and its kernels take some hundred
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from lowland.spec.base import SpecModel
 from lowland.spec.datasets import DatasetSpec, Linear
@@ -22,17 +22,30 @@ from lowland.spec.optimizers import RmsProp, Sgd
 #: Bytes of a float32.
 _FLOAT: Final = 4
 
-#: Of the sets that are always the same: samples, the shape of one (channels, height, width), and a model's outputs.
-_SETS: Final[Mapping[str, tuple[int, tuple[int, int, int], int]]] = {
-    "digits": (1_797, (1, 8, 8), 10),
-    "mnist": (70_000, (1, 28, 28), 10),
-    "kmnist": (70_000, (1, 28, 28), 10),
-    "fashion-mnist": (70_000, (1, 28, 28), 10),
-    "cifar10": (60_000, (3, 32, 32), 10),
-    "cifar100": (60_000, (3, 32, 32), 100),
-    "svhn": (99_289, (3, 32, 32), 10),
-    "diabetes": (442, (10, 1, 1), 1),
-    "breast-cancer": (569, (30, 1, 1), 2),
+
+class Parts(NamedTuple):
+    """How many samples a dataset has, and what they and their targets are like."""
+
+    train: int
+    """Training samples, before a validation part is split off."""
+    test: int
+    shape: tuple[int, int, int]
+    """Of a sample: channels, height, width; features are so many channels of one pixel."""
+    outputs: int
+    """Of a model: the classes, or 1 in regression."""
+
+
+#: Of the sets that are always the same.
+_SETS: Final[Mapping[str, Parts]] = {
+    "digits": Parts(1_438, 359, (1, 8, 8), 10),
+    "mnist": Parts(60_000, 10_000, (1, 28, 28), 10),
+    "kmnist": Parts(60_000, 10_000, (1, 28, 28), 10),
+    "fashion-mnist": Parts(60_000, 10_000, (1, 28, 28), 10),
+    "cifar10": Parts(50_000, 10_000, (3, 32, 32), 10),
+    "cifar100": Parts(50_000, 10_000, (3, 32, 32), 100),
+    "svhn": Parts(73_257, 26_032, (3, 32, 32), 10),
+    "diabetes": Parts(354, 88, (10, 1, 1), 1),
+    "breast-cancer": Parts(455, 114, (30, 1, 1), 2),
 }
 
 #: Copies of the weights a variant holds in the last pass of a step, as its file in `sam` states them.
@@ -106,8 +119,14 @@ def estimate(spec: JobSpec, *, precision: str | None = None, data: Data | None =
 
 def known_data(dataset: DatasetSpec) -> Data | None:
     """Samples of all parts, shape and outputs; None for people's own files."""
+    known = known_parts(dataset)
+    return (known.train + known.test, known.shape, known.outputs) if known else None
+
+
+def known_parts(dataset: DatasetSpec) -> Parts | None:
+    """A dataset as it is before its options choose from it; None for people's own files."""
     if isinstance(dataset, Linear):
-        return dataset.samples + max(1, dataset.samples // 4), (dataset.variables, 1, 1), 1
+        return Parts(dataset.samples, max(1, dataset.samples // 4), (dataset.variables, 1, 1), 1)
     return _SETS.get(dataset.name)
 
 

@@ -293,6 +293,8 @@ class Device(ResourceModel):
     """Its own memory, in GB (10^9 bytes), of a part its share; 0 of a CPU."""
     job: str | None
     """The job it trains; null where it is free."""
+    since: datetime | None
+    """When that job's run was claimed, its attempt's `started_at`; null where it is free, or the run is forgotten."""
 
 
 class Worker(ResourceModel):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lowland.spec.datasets import DatasetSpec
-from lowland.spec.estimate import VARIANT_COPIES, estimate
+from lowland.spec.estimate import VARIANT_COPIES, estimate, known_parts
 from lowland.spec.estimate_models import Size, size_of
 from lowland.spec.job import JobSpec
 from lowland.spec.models import ModelSpec
@@ -96,6 +96,20 @@ def test_the_estimated_data_are_those_that_are_read(name: str) -> None:
     assert job.dataset is not None
 
     assert estimate(job).data_bytes == data_bytes(job.dataset)
+
+
+@pytest.mark.parametrize("name", ["digits", "linear", "diabetes", "breast-cancer"])
+def test_the_parts_that_are_stated_are_those_that_are_read(name: str) -> None:
+    """Of the same sets."""
+    spec = JobSpec.parse({"dataset": name, "model": "linear"}).dataset
+    assert spec is not None
+
+    read, stated = DATASETS[name](spec, EngineSettings()), known_parts(spec)
+
+    assert stated is not None
+    assert (stated.train, stated.test) == (len(read.train.targets), len(read.test.targets))
+    assert stated.shape[0] == read.train.source.shape[1]
+    assert stated.outputs == (len(read.classes) if read.classes else 1)
 
 
 def test_a_variant_holds_what_its_memory_test_says() -> None:

@@ -34,6 +34,13 @@ def test_every_route_has_a_stable_name_a_summary_and_a_tag(document: dict[str, A
         "list_workers": ("get", "/workers"),
         "drain_worker": ("post", "/workers/{worker_id}/drain"),
         "get_artifact": ("get", "/jobs/{job_id}/artifacts/{name}"),
+        "list_variants": ("get", "/variants"),
+        "list_datasets": ("get", "/datasets"),
+        "list_models": ("get", "/models"),
+        "list_optimizers": ("get", "/optimizers"),
+        "list_schedules": ("get", "/schedules"),
+        "list_functions": ("get", "/functions"),
+        "get_schema": ("get", "/schema"),
         "read_audit": ("get", "/audit"),
         "open_session": ("post", "/session"),
         "get_session": ("get", "/session"),
@@ -95,7 +102,9 @@ def test_documents_fit_their_schemas(document: dict[str, Any], http: httpx2.Clie
 
     shorthand = {"dataset": "digits", "sam": {"rho": 0.1}, "optimizer": "adamw", "schedule": {"warmup_epochs": 0}}
     queued = http.post("/jobs", json=shorthand).json()
-    worker.settle(worker.claim(), "failed")
+    lease = worker.claim()
+    check("WorkerList", http.get("/workers").json())
+    worker.settle(lease, "failed")
     check("JobSpec-Input", shorthand)
     check("JobSpec-Input", queued["spec"])
     check("Job", queued)
