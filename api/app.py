@@ -13,7 +13,20 @@ from api.openapi import describe
 from api.problems import exception_handlers, problems
 from api.proxies import stand_behind
 from api.requests import observe
-from api.routes import artifacts, audit, events, health, jobs, listing, logs, metrics, monitoring, sessions, workers
+from api.routes import (
+    artifacts,
+    audit,
+    events,
+    health,
+    jobs,
+    listing,
+    logs,
+    metrics,
+    monitoring,
+    sessions,
+    webhooks,
+    workers,
+)
 from api.settings import ApiSettings
 from api.stopping import told_to_stop
 from api.views import Views
@@ -50,7 +63,15 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.state.metrics = Metrics()
     app.add_middleware(Audited)
     refusals = problems(*GUARD_PROBLEMS)
-    guarded = [jobs.router, listing.router, metrics.router, events.router, logs.router, artifacts.router]
+    guarded = [
+        jobs.router,
+        listing.router,
+        metrics.router,
+        events.router,
+        logs.router,
+        artifacts.router,
+        webhooks.router,
+    ]
     # whoever has no key yet, and who only asks whether we are there
     free = [sessions.router, health.router]
     (free if settings.metrics_open else guarded).append(monitoring.router)
