@@ -1,7 +1,8 @@
 """Telling a job's owner what has happened, by the Standard Webhooks specification (standardwebhooks.com).
 
 A message is sent until somebody answers 2xx, on the specification's schedule, each time under the same `webhook-id`: a
-receiver that has seen it before may pass it over. Redirects are not followed, and no private address is spoken to.
+receiver that has seen it before may pass it over. One that answers 410 hears nothing more of the job. Redirects are not
+followed, and no private address is spoken to.
 """
 
 import http.client
