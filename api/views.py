@@ -34,9 +34,14 @@ class View:
         return self.status.terminal
 
     def matches(self, if_none_match: str) -> bool:
-        """Whether an If-None-Match header names it (RFC 9110, 13.1.2)."""
-        names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
-        return "*" in names or self.etag in names
+        """Whether an If-None-Match header names it."""
+        return is_named(self.etag, if_none_match)
+
+
+def is_named(etag: str, if_none_match: str) -> bool:
+    """Whether an If-None-Match header names this ETag (RFC 9110, 13.1.2)."""
+    names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
+    return "*" in names or etag in names
 
 
 class Views:

@@ -97,6 +97,13 @@ class Artifact(ResourceModel):
     """Where to GET it."""
 
 
+class ArtifactList(ResourceModel):
+    """The files a job has made."""
+
+    artifacts: list[Artifact]
+    """By name."""
+
+
 class Notice(ResourceModel):
     """Something that happened to a run which went on."""
 

@@ -33,6 +33,8 @@ def test_every_route_has_a_stable_name_a_summary_and_a_tag(document: dict[str, A
         "get_logs": ("get", "/jobs/{job_id}/logs"),
         "list_workers": ("get", "/workers"),
         "drain_worker": ("post", "/workers/{worker_id}/drain"),
+        "list_artifacts": ("get", "/jobs/{job_id}/artifacts"),
+        "head_artifact": ("head", "/jobs/{job_id}/artifacts/{name}"),
         "list_deliveries": ("get", "/jobs/{job_id}/webhooks"),
         "get_artifact": ("get", "/jobs/{job_id}/artifacts/{name}"),
         "read_audit": ("get", "/audit"),
@@ -106,6 +108,7 @@ def test_documents_fit_their_schemas(document: dict[str, Any], http: httpx2.Clie
     check("DryRun", http.post("/jobs?dry_run=true", json=shorthand).json())
     check("CheckpointList", http.get(f"/jobs/{queued['id']}/checkpoints").json())
     check("DeliveryList", http.get(f"/jobs/{queued['id']}/webhooks").json())
+    check("ArtifactList", http.get(f"/jobs/{queued['id']}/artifacts").json())
     check("Cancelled", http.post("/jobs/cancel?all=true").json())
     check("Readiness", http.get("/readyz").json())
     check("Problem", http.get("/jobs/1").json())
