@@ -152,6 +152,8 @@ def test_a_receiver_that_is_gone_is_told_nothing_more_of_the_job(ledger: Ledger,
     assert (now.disabled_at, now.disabled_reason) == (started.last_attempt_at, "it answered 410")
     assert (started.state, started.attempts, started.response_status) == ("given_up", 1, 410)
     assert (finished.state, finished.attempts, finished.next_attempt_at) == ("given_up", 0, None)
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        assert client.hget(keys.key("counters"), "chore:webhook:given_up") == "2"
     live_again(ledger, job_id)
     assert told(ledger, job_id) == now
     assert [one.state for one in told(ledger, other).deliveries] == ["pending", "pending"]
