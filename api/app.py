@@ -25,6 +25,7 @@ from api.routes import (
     metrics,
     monitoring,
     sessions,
+    webhooks,
     workers,
 )
 from api.settings import ApiSettings
@@ -71,6 +72,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         logs.router,
         artifacts.router,
         catalogue.router,
+        webhooks.router,
     ]
     # whoever has no key yet, and who only asks whether we are there
     free = [sessions.router, health.router]

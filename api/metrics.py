@@ -162,7 +162,8 @@ LEDGER_METRICS: Final = (
         "lowland_webhooks_total",
         "counter",
         ("result",),
-        "tries at telling an owner: `done`, `failed` and tried again later, or `given_up`",
+        "tries at telling an owner: `done`, `failed` and tried again later, or `given_up`, as are also messages that "
+        "waited when a 410 came",
         lambda seen: _counted(seen, "chore:webhook", ["done", "failed", "given_up"]),
     ),
 )

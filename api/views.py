@@ -31,9 +31,8 @@ class Page:
     """Strong: the same for the same bytes alone."""
 
     def matches(self, if_none_match: str) -> bool:
-        """Whether an If-None-Match header names it (RFC 9110, 13.1.2)."""
-        names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
-        return "*" in names or self.etag in names
+        """Whether an If-None-Match header names it."""
+        return is_named(self.etag, if_none_match)
 
     def answer(self, if_none_match: str | None, headers: Mapping[str, str]) -> Response:
         """The page with its ETag and these headers; 304 without it where If-None-Match names it."""
@@ -53,6 +52,12 @@ class View(Page):
     def is_final(self) -> bool:
         """Whether it stays as it is, unless somebody retries the job."""
         return self.status.terminal
+
+
+def is_named(etag: str, if_none_match: str) -> bool:
+    """Whether an If-None-Match header names this ETag (RFC 9110, 13.1.2)."""
+    names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
+    return "*" in names or etag in names
 
 
 class Views:

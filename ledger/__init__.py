@@ -1,6 +1,6 @@
 """The ledger: the truth about every job, in Redis. State changes happen here and nowhere else."""
 
-from ledger import access, chores, measures, past, presence, reads, rebuilding, runs, transitions
+from ledger import access, chores, deliveries, measures, past, presence, reads, rebuilding, runs, transitions
 from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
@@ -65,6 +65,7 @@ __all__ = [
     "WorkerNotFound",
     "access",
     "chores",
+    "deliveries",
     "measures",
     "past",
     "presence",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Self, cast
+from typing import Final, Literal, Self, cast
 
 from ledger.calls import Answer, Call
 from ledger.documents import entries, shown_fields, time_of
@@ -12,6 +12,8 @@ from ledger.packing import Record, pack, pack_recent
 from lowland.spec import JobSpec
 
 Kind = Literal["archive", "webhook", "retire"]
+#: What is kept of an error in sending, at most.
+ERROR_LENGTH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,24 @@ class Told:
         return f"{self.job_id}.{self.name}.{self.at.timestamp() * 1000:.0f}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """How an attempt at telling a job's owner went."""
+
+    answered: int | None
+    """The HTTP status; None where no answer came."""
+    error: str = ""
+    """What went wrong; empty where nothing did."""
+    is_gone: bool = False
+    """Whether the receiver wants to hear nothing more of this job."""
+
+    def words(self) -> tuple[str | int, ...]:
+        """As `tick_off` takes them."""
+        line = "".join(char if char.isprintable() else " " for char in self.error)
+        answered = "-" if self.answered is None else self.answered
+        return answered, " ".join(line.split())[:ERROR_LENGTH], int(self.is_gone)
+
+
 def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]]:
     """Take chores that are due; nobody else gets them for a while.
 
@@ -74,14 +94,31 @@ def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]
     return Call("take", (kind, taker, most, kept_ms), read)
 
 
-def tick_off(chore: Chore, result: Literal["done", "given_up"] = "done") -> Call[None]:
-    """A chore is done, or nobody will try it again."""
-    return Call("tick_off", (chore.kind, chore.member, chore.taker, "", result), lambda answer: None)
+def tick_off(chore: Chore, result: Literal["done", "given_up"] = "done", *, sent: Sent | None = None) -> Call[None]:
+    """A chore is done, or nobody will try it again.
+
+    Args:
+        chore: as it was taken.
+        result: which of these.
+        sent: how the attempt at telling the owner went, where it was one.
+    """
+    return _settled(chore, "", result, sent)
 
 
-def put_off(chore: Chore, *, again_ms: int) -> Call[None]:
-    """A chore has failed and is due again later."""
-    return Call("tick_off", (chore.kind, chore.member, chore.taker, again_ms, "failed"), lambda answer: None)
+def put_off(chore: Chore, *, again_ms: int, sent: Sent | None = None) -> Call[None]:
+    """A chore has failed and is due again later.
+
+    Args:
+        chore: as it was taken.
+        again_ms: how much later.
+        sent: how the attempt at telling the owner went, where it was one.
+    """
+    return _settled(chore, again_ms, "failed", sent)
+
+
+def _settled(chore: Chore, again_ms: int | str, result: str, sent: Sent | None) -> Call[None]:
+    how = sent.words() if sent else ()
+    return Call("tick_off", (chore.kind, chore.member, chore.taker, again_ms, result, *how), lambda _: None)
 
 
 def read_record(job_id: str) -> Call[Record]:

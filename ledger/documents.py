@@ -269,5 +269,10 @@ def time_of(milliseconds: str) -> datetime:
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
 
+def optional_time(milliseconds: str) -> datetime | None:
+    """A moment of the ledger's; None for an empty text."""
+    return time_of(milliseconds) if milliseconds else None
+
+
 def _optional_time(fields: Fields, name: str) -> datetime | None:
     return time_of(fields[name]) if name in fields else None

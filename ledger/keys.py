@@ -16,6 +16,7 @@ LAYOUT: Final[Mapping[str, str]] = {
     "recent": "job:%s:recent",  # string  its latest events and points, for an hour after it was packed; see packing.py
     "metrics": "job:%s:metrics",  # stream  one entry per epoch, id = token-sequence
     "events": "job:%s:events",  # stream  what happened to it
+    "deliveries": "job:%s:deliveries",  # hash    of one with a webhook: message -> how it stands; see deliveries.py
     "idempotency": "idempotency:%s:%s",  # string  owner, key -> "job fingerprint" of the POST that came under it
     "changes": "changes",  # channel  the id of a job each time that it has changed
     "unfinished": "unfinished:%s",  # set     of an owner: the jobs that are queued, running or paused

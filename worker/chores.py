@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ledger import JobNotFound, Ledger, LedgerUnavailable, OtherStore, chores, presence, reads
-from ledger.chores import Chore, Kind, Told
+from ledger.chores import Chore, Kind, Sent, Told
 from ledger.logs import about
 from ledger.packing import RECORD_FILE, read_record, write_record
 from ledger.store import job_folder, read_store_id
@@ -47,7 +47,7 @@ class Chores:
         self._settings = settings
         self._hands = ThreadPoolExecutor(HANDS, thread_name_prefix="chore")
         self._busy: set[Future[None]] = set()
-        self._ways: Mapping[Kind, Callable[[Chore], None]] = {
+        self._ways: Mapping[Kind, Callable[[Chore], Sent | None]] = {
             "archive": self._archive,
             "webhook": self._webhook,
             "retire": self._retire,
@@ -79,7 +79,7 @@ class Chores:
 
     def _try(self, chore: Chore) -> None:
         try:
-            self._ways[chore.kind](chore)
+            sent = self._ways[chore.kind](chore)
         except JobNotFound:
             self._tick_off(chore)  # it was deleted meanwhile
         except NotDelivered as error:
@@ -92,7 +92,7 @@ class Chores:
             log.exception("chore failed: %s %s", chore.kind, chore.member)
             self._put_off(chore, _LONGEST_PAUSE_MS)
         else:
-            self._tick_off(chore)
+            self._tick_off(chore, sent=sent)
 
     def _archive(self, chore: Chore) -> None:
         job_id, root = chore.member, self._checked_store()
@@ -139,37 +139,41 @@ class Chores:
         self._ledger.run(presence.adopt(read_store_id(root)))
         return root
 
-    def _webhook(self, chore: Chore) -> None:
+    def _webhook(self, chore: Chore) -> Sent | None:
         event = Told.read(chore.member)
         job = self._ledger.run(reads.get_job(event.job_id))
         webhook = job.spec.webhook
         if webhook is None:
-            return
+            return None
         if event.name == "finished":  # it may run again by now; the message is of its end
             then = {"status": Status(event.status), "terminal": True, "finished_at": event.at, "queue": None}
             job = job.model_copy(update=then)
-        send(
+        answered = send(
             webhook.url,
             event.message_id,
             message(f"job.{event.name}", event.at, job.model_dump(mode="json")),
             secret=self._ledger.run(reads.get_webhook_secret(event.job_id)),
             private_allowed=self._settings.webhook_private,
         )
+        return Sent(answered=answered)
 
     def _not_delivered(self, chore: Chore, error: NotDelivered) -> None:
-        if error.for_good or chore.failures >= len(SCHEDULE_S):
+        sent = Sent(answered=error.answered, error=str(error), is_gone=error.is_gone)
+        if error.is_gone or chore.failures >= len(SCHEDULE_S):
             log.warning("webhook given up: %s: %s", chore.member, error)
-            self._tick_off(chore, "given_up")
+            self._tick_off(chore, "given_up", sent=sent)
         else:
             pause_s = SCHEDULE_S[chore.failures]
             log.warning("webhook not delivered: %s, again in %d s: %s", chore.member, pause_s, error)
-            self._put_off(chore, pause_s * 1000)
+            self._put_off(chore, pause_s * 1000, sent=sent)
 
-    def _tick_off(self, chore: Chore, result: Literal["done", "given_up"] = "done") -> None:
+    def _tick_off(
+        self, chore: Chore, result: Literal["done", "given_up"] = "done", *, sent: Sent | None = None
+    ) -> None:
         # where the ledger is away the chore is due again by itself
         with suppress(LedgerUnavailable):
-            self._ledger.run(chores.tick_off(chore, result))
+            self._ledger.run(chores.tick_off(chore, result, sent=sent))
 
-    def _put_off(self, chore: Chore, again_ms: int) -> None:
+    def _put_off(self, chore: Chore, again_ms: int, *, sent: Sent | None = None) -> None:
         with suppress(LedgerUnavailable):
-            self._ledger.run(chores.put_off(chore, again_ms=again_ms))
+            self._ledger.run(chores.put_off(chore, again_ms=again_ms, sent=sent))

@@ -1,7 +1,8 @@
 """Telling a job's owner what has happened, by the Standard Webhooks specification (standardwebhooks.com).
 
 A message is sent until somebody answers 2xx, on the specification's schedule, each time under the same `webhook-id`: a
-receiver that has seen it before may pass it over. Redirects are not followed, and no private address is spoken to.
+receiver that has seen it before may pass it over. One that answers 410 hears nothing more of the job. Redirects are not
+followed, and no private address is spoken to.
 """
 
 import http.client
@@ -37,17 +38,18 @@ class NotDelivered(Exception):
     """The message did not arrive.
 
     Args:
-        reason: what happened.
-        for_good: whether trying again is of no use.
+        reason: what happened; for the owner too, so that nothing of the message or of an answer's text is in it.
+        answered: the status, if an answer came.
     """
 
-    def __init__(self, reason: str, *, for_good: bool = False) -> None:
-        self.for_good: Final = for_good
+    def __init__(self, reason: str, *, answered: int | None = None) -> None:
+        self.answered: Final = answered
+        self.is_gone: Final = answered == _GONE
         super().__init__(reason)
 
 
-def send(url: str, message_id: str, body: str, *, secret: str | None, private_allowed: bool) -> None:
-    """POST a message.
+def send(url: str, message_id: str, body: str, *, secret: str | None, private_allowed: bool) -> int:
+    """POST a message; gives the status it was answered with.
 
     Args:
         url: where to, http or https.
@@ -78,10 +80,13 @@ def send(url: str, message_id: str, body: str, *, secret: str | None, private_al
                 status = connection.getresponse().status
         finally:
             connection.close()
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise NotDelivered(f"{type(error).__name__}: {error}") from error
+    except http.client.HTTPException as error:
+        raise NotDelivered(f"what it answered is no HTTP ({type(error).__name__})") from error
     if not 200 <= status < 300:
-        raise NotDelivered(f"it answered {status}", for_good=status == _GONE)
+        raise NotDelivered(f"it answered {status}", answered=status)
+    return status
 
 
 def message(kind: str, at: datetime, data: object) -> str:

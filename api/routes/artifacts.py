@@ -2,25 +2,49 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Header, Path, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, refuse_parameters
 from api.errors import ArtifactLost, ArtifactNotFound, ParametersInvalid, RangeUnsatisfiable
 from api.files import ArtifactResponse, artifact_response
 from api.problems import header, problems
 from ledger import JobNotFound, LedgerUnavailable, reads
+from lowland.spec.resource import ArtifactList
 
 router = APIRouter(tags=["artifacts"], dependencies=[Depends(refuse_parameters)])
 
 _BYTES: Final[dict[str, Any]] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+_HEADERS: Final = {
+    "ETag": header("string", "Its sha256 in hexadecimal, in quotes."),
+    "Repr-Digest": header("string", "`sha-256=:BASE64:` of the whole file, also beside a range of it (RFC 9530)."),
+}
+_WHOLE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The file", "headers": _HEADERS, **_BYTES},
+    304: {"description": "It is as the ETag in If-None-Match says", "headers": _HEADERS},
+}
+Name = Annotated[str, Path(description="As the job's `artifacts` say.")]
+IfNoneMatch = Annotated[
+    str | SkipJsonSchema[None], Header(description="An ETag of this file; 304 where it still holds.")
+]
+
+
+@router.get(
+    "/jobs/{job_id}/artifacts",
+    responses=problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
+)
+async def list_artifacts(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> ArtifactList:
+    """List the files a job has made so far, by name."""
+    job = await ledger.run(reads.get_job(job_id, owner=sees))
+    return ArtifactList(artifacts=job.artifacts)
 
 
 @router.get(
     "/jobs/{job_id}/artifacts/{name}",
     response_class=ArtifactResponse,
     responses={
-        200: {"description": "The file", "headers": {"ETag": header("string", "Its sha256, in quotes.")}, **_BYTES},
-        206: {"description": "The range that was asked for", **_BYTES},
+        **_WHOLE,
+        206: {"description": "The range that was asked for", "headers": _HEADERS, **_BYTES},
         **problems(
             JobNotFound, ArtifactNotFound, ArtifactLost, RangeUnsatisfiable, ParametersInvalid, LedgerUnavailable
         ),
@@ -28,11 +52,32 @@ _BYTES: Final[dict[str, Any]] = {"content": {"*/*": {"schema": {"type": "string"
 )
 async def get_artifact(
     job_id: JobId,
-    name: Annotated[str, Path(description="As the job's `artifacts` say.")],
+    name: Name,
     ledger: LedgerDep,
     settings: SettingsDep,
     sees: SeesDep,
-) -> ArtifactResponse:
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """Download a file of a job, whole or in ranges."""
     stored = await ledger.run(reads.get_artifact(job_id, name, owner=sees))
-    return await artifact_response(settings.artifact_dir, job_id, name, stored)
+    return await artifact_response(settings.artifact_dir, job_id, name, stored, if_none_match=if_none_match)
+
+
+@router.head(
+    "/jobs/{job_id}/artifacts/{name}",
+    response_class=ArtifactResponse,
+    responses={
+        **_WHOLE,
+        **problems(JobNotFound, ArtifactNotFound, ArtifactLost, ParametersInvalid, LedgerUnavailable),
+    },
+)
+async def head_artifact(
+    job_id: JobId,
+    name: Name,
+    ledger: LedgerDep,
+    settings: SettingsDep,
+    sees: SeesDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Learn a file's size, type and digest without downloading it."""
+    return await get_artifact(job_id, name, ledger, settings, sees, if_none_match)

@@ -8,6 +8,8 @@
 
 local PREFIX = KEYS[1]
 local EVENTS_KEPT = 1000
+-- messages to a job's owner, the latest
+local DELIVERIES_KEPT = 32
 -- a queue's score: priority first, then age
 local PRIORITY_STEP = 1e13
 -- an answer is kept for its repetition for longer than any client goes on repeating a call
@@ -116,12 +118,35 @@ local function dequeue(id)
   if redis.call('ZCARD', key('queue', name)) == 0 then redis.call('SREM', key('queues'), name) end
 end
 
--- The owner is told of an event, if that was asked for.
+-- Nobody tries any more to tell a job's owner of something that waited.
+local function give_up(id, message)
+  drop_chore('webhook', id .. ' ' .. message)
+  count('chore:webhook:given_up')
+end
+
+-- Of too many messages to a job's owner drop the oldest, one that waits only where all do.
+local function drop_oldest_delivery(id)
+  local oldest, oldest_waits, least
+  local all = redis.call('HGETALL', key('deliveries', id))
+  for i = 1, #all, 2 do
+    local waits = string.find(all[i + 1], '^pending') ~= nil
+    local age = string.match(all[i], '%d+$') + (waits and 1e13 or 0)
+    if not least or age < least then oldest, oldest_waits, least = all[i], waits, age end
+  end
+  redis.call('HDEL', key('deliveries', id), oldest)
+  if oldest_waits then give_up(id, oldest) end
+end
+
+-- The owner is told of an event, if that was asked for and nobody has answered that he is gone.
 local function tell_owner(id, event, now)
   local wanted, status = get(id, 'webhook_events', 'status')
-  if wanted and string.find(',' .. wanted .. ',', ',' .. event .. ',', 1, true) then
-    add_chore('webhook', table.concat({id, event, status, integer(now)}, ' '), now)
-  end
+  local asked = wanted and string.find(',' .. wanted .. ',', ',' .. event .. ',', 1, true)
+  local deliveries = key('deliveries', id)
+  if not asked or redis.call('HEXISTS', deliveries, 'disabled') == 1 then return end
+  local message = table.concat({event, status, integer(now)}, ' ')
+  if redis.call('HLEN', deliveries) >= DELIVERIES_KEPT then drop_oldest_delivery(id) end
+  redis.call('HSET', deliveries, message, 'pending 0 - - ')
+  add_chore('webhook', id .. ' ' .. message, now)
 end
 
 -- What follows when a job has come to its end.

@@ -23,7 +23,8 @@ local function forget_job(id, status)
   for _, name in ipairs(indexes_of(id)) do redis.call('ZREM', name, id) end
   redis.call('ZREM', key('jobs_by_status', status), id)
   redis.call('ZREM', key('finished'), id)
-  redis.call('DEL', key('job', id), key('packed', id), key('recent', id), key('metrics', id), key('events', id))
+  redis.call('DEL', key('job', id), key('packed', id), key('recent', id), key('metrics', id), key('events', id),
+    key('deliveries', id))
 end
 
 -- What is looked for, among ARGV: status, owner, dataset, variant, model, how the name begins, each '' for any; then tags.

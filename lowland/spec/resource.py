@@ -97,6 +97,13 @@ class Artifact(ResourceModel):
     """Where to GET it."""
 
 
+class ArtifactList(ResourceModel):
+    """The files a job has made."""
+
+    artifacts: list[Artifact]
+    """By name."""
+
+
 class Notice(ResourceModel):
     """Something that happened to a run which went on."""
 
@@ -187,6 +194,52 @@ class CheckpointList(ResourceModel):
 
     checkpoints: list[StoredCheckpoint]
     """The latest first; where that is damaged, the next counts."""
+
+
+DeliveryState = Literal["pending", "delivered", "given_up"]
+"""How it stands with a message: it is tried again, somebody has answered 2xx, or nobody tries any more."""
+
+
+class Delivery(ResourceModel):
+    """A message to a job's webhook, and how it went."""
+
+    id: str
+    """The `webhook-id` it is sent under, each time."""
+    event: Literal["started", "finished"]
+    """What it tells."""
+    status: Status
+    """The job's, when it happened."""
+    created_at: datetime
+    """When it happened."""
+    state: DeliveryState
+    """Pending: it is being sent, or waits for that. Given up: nobody sends it any more."""
+    attempts: int
+    """How often it was sent; one more where a keeper died over it."""
+    last_attempt_at: datetime | None
+    """When the last attempt had ended."""
+    response_status: int | None
+    """What the last attempt was answered with; null where no answer came."""
+    error: str | None
+    """Why the last attempt that failed did so, up to 200 characters."""
+    next_attempt_at: datetime | None
+    """While it is pending; a moment that is past where it is being sent."""
+    delivered_at: datetime | None
+    """When somebody had answered 2xx."""
+
+
+class DeliveryList(ResourceModel):
+    """What a job's webhook was told, and is to be told."""
+
+    url: str | None
+    """Where to; null of a job without a webhook."""
+    events: list[Literal["started", "finished"]]
+    """What is told."""
+    disabled_at: datetime | None
+    """When the receiver said that it is gone (410): from then on it is told nothing."""
+    disabled_reason: str | None
+    """What was seen then."""
+    deliveries: list[Delivery]
+    """The latest first, 32 at most."""
 
 
 class Cancelled(ResourceModel):

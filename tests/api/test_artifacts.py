@@ -1,7 +1,8 @@
-"""GET /jobs/{id}/artifacts/{name}."""
+"""GET /jobs/{id}/artifacts, and GET and HEAD of one of them."""
 
 import hashlib
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import httpx2
@@ -14,6 +15,8 @@ from tests.api.conftest import Worker
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+ETAG = f'"{SHA256}"'
+REPR_DIGEST = f"sha-256=:{b64encode(hashlib.sha256(CONTENT).digest()).decode()}:"
 
 
 @pytest.fixture
@@ -39,26 +42,97 @@ def href(http: httpx2.Client, weights: Path) -> str:
     return artifact["href"]
 
 
+def identity(response: httpx2.Response) -> tuple[str, str]:
+    """By what the whole file is known."""
+    return response.headers["etag"], response.headers["repr-digest"]
+
+
+def test_the_files_of_a_job_are_listed_as_the_job_says_them(http: httpx2.Client, href: str) -> None:
+    path = href.removesuffix("/model.safetensors")
+
+    assert http.get(path).json() == {
+        "artifacts": [
+            {
+                "name": "model.safetensors",
+                "size_bytes": len(CONTENT),
+                "sha256": SHA256,
+                "media_type": "application/x-weights",
+                "href": href,
+            }
+        ]
+    }
+
+
+def test_a_job_that_has_made_nothing_has_an_empty_list(http: httpx2.Client) -> None:
+    path = http.post("/jobs", json={"dataset": "digits"}).json()["links"]["self"]
+
+    assert http.get(f"{path}/artifacts").json() == {"artifacts": []}
+    assert_problem(http.get(f"{path}/artifacts?limit=1"), 422, "parameters-invalid")
+    assert_problem(http.get("/jobs/no-id/artifacts"), 404, "job-not-found")
+
+
 def test_a_file_is_sent_with_its_digest_type_and_name(http: httpx2.Client, href: str) -> None:
     response = http.get(href)
 
     assert (response.status_code, response.content) == (200, CONTENT)
-    assert response.headers["etag"] == f'"{SHA256}"'
+    assert identity(response) == (ETAG, REPR_DIGEST)
     assert response.headers["content-type"] == "application/x-weights"
     assert response.headers["content-disposition"] == 'attachment; filename="model.safetensors"'
 
 
 def test_a_range_is_sent_alone(http: httpx2.Client, href: str) -> None:
-    response = http.get(href, headers={"range": "bytes=255990-", "if-range": f'"{SHA256}"'})
+    response = http.get(href, headers={"range": "bytes=255990-", "if-range": ETAG})
 
     assert (response.status_code, response.content) == (206, CONTENT[-10:])
     assert response.headers["content-range"] == "bytes 255990-255999/256000"
+    assert identity(response) == (ETAG, REPR_DIGEST)  # of the whole file
+
+
+def test_several_ranges_are_sent_with_the_digest_of_the_whole(http: httpx2.Client, href: str) -> None:
+    response = http.get(href, headers={"range": "bytes=0-1,10-11"})
+
+    assert response.status_code == 206
+    assert response.headers["content-type"].startswith("multipart/byteranges")
+    assert identity(response) == (ETAG, REPR_DIGEST)
 
 
 def test_a_range_of_another_version_of_the_file_is_sent_whole(http: httpx2.Client, href: str) -> None:
     response = http.get(href, headers={"range": "bytes=255990-", "if-range": '"0123"'})
 
     assert (response.status_code, response.content) == (200, CONTENT)
+    assert identity(response) == (ETAG, REPR_DIGEST)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("named", [ETAG, f'"0123", W/{ETAG}', "*"])
+def test_a_file_that_the_caller_has_is_not_sent_again(http: httpx2.Client, href: str, method: str, named: str) -> None:
+    response = http.request(method, href, headers={"if-none-match": named, "range": "bytes=0-9"})
+
+    assert (response.status_code, response.content) == (304, b"")
+    assert identity(response) == (ETAG, REPR_DIGEST)
+
+
+def test_a_file_that_the_caller_has_another_version_of_is_sent(http: httpx2.Client, href: str) -> None:
+    assert http.get(href, headers={"if-none-match": '"0123"'}).content == CONTENT
+
+
+@pytest.mark.parametrize("headers", [{}, {"range": "bytes=0-9"}, {"range": "bytes=x-y"}], ids=str)
+def test_head_answers_as_get_does_without_the_file(http: httpx2.Client, href: str, headers: dict[str, str]) -> None:
+    """Ranges are for GET alone."""
+    whole = http.get(href)
+
+    response = http.head(href, headers=headers)
+
+    assert (response.status_code, response.content) == (200, b"")
+    names = {"content-length", "content-type", "content-disposition", "accept-ranges", "etag", "repr-digest"}
+    assert {name: response.headers[name] for name in names} == {name: whole.headers[name] for name in names}
+
+
+def test_head_of_what_is_not_there_is_refused_as_get_is(http: httpx2.Client, href: str, weights: Path) -> None:
+    assert_problem(http.head(href + "x"), 404, "artifact-not-found")
+    assert_problem(http.head(href + "?x=1"), 422, "parameters-invalid")
+    weights.unlink()
+    assert_problem(http.head(href), 404, "artifact-lost")
 
 
 @pytest.mark.parametrize("wanted", ["bytes=256000-", "bytes=9-3", "lines=1-2", "bytes", "bytes=x-y"])

@@ -33,6 +33,9 @@ def test_every_route_has_a_stable_name_a_summary_and_a_tag(document: dict[str, A
         "get_logs": ("get", "/jobs/{job_id}/logs"),
         "list_workers": ("get", "/workers"),
         "drain_worker": ("post", "/workers/{worker_id}/drain"),
+        "list_artifacts": ("get", "/jobs/{job_id}/artifacts"),
+        "head_artifact": ("head", "/jobs/{job_id}/artifacts/{name}"),
+        "list_deliveries": ("get", "/jobs/{job_id}/webhooks"),
         "get_artifact": ("get", "/jobs/{job_id}/artifacts/{name}"),
         "list_variants": ("get", "/variants"),
         "list_datasets": ("get", "/datasets"),
@@ -101,7 +104,8 @@ def test_documents_fit_their_schemas(document: dict[str, Any], http: httpx2.Clie
         jsonschema.Draft202012Validator(schema).validate(value)
 
     shorthand = {"dataset": "digits", "sam": {"rho": 0.1}, "optimizer": "adamw", "schedule": {"warmup_epochs": 0}}
-    queued = http.post("/jobs", json=shorthand).json()
+    hook = {"webhook": {"url": "https://example.org/"}}
+    queued = http.post("/jobs", json={**shorthand, **hook}).json()
     lease = worker.claim()
     check("WorkerList", http.get("/workers").json())
     worker.settle(lease, "failed")
@@ -112,6 +116,8 @@ def test_documents_fit_their_schemas(document: dict[str, Any], http: httpx2.Clie
     check("JobPage", http.get("/jobs").json())
     check("DryRun", http.post("/jobs?dry_run=true", json=shorthand).json())
     check("CheckpointList", http.get(f"/jobs/{queued['id']}/checkpoints").json())
+    check("DeliveryList", http.get(f"/jobs/{queued['id']}/webhooks").json())
+    check("ArtifactList", http.get(f"/jobs/{queued['id']}/artifacts").json())
     check("Cancelled", http.post("/jobs/cancel?all=true").json())
     check("Readiness", http.get("/readyz").json())
     check("Problem", http.get("/jobs/1").json())

@@ -13,6 +13,7 @@ PAGES = [
     *sorted((DOCS / "reference" / "variants").glob("*.md")),
     DOCS / "reference" / "sam.md",
     DOCS / "how-to" / "move-from-davda54-sam.md",
+    DOCS / "how-to" / "webhooks.md",
 ]
 
 

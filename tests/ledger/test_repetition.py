@@ -16,6 +16,7 @@ from ledger import (
     Wanted,
     access,
     chores,
+    deliveries,
     measures,
     past,
     presence,
@@ -24,7 +25,7 @@ from ledger import (
     runs,
     transitions,
 )
-from ledger.chores import Chore
+from ledger.chores import Chore, Sent
 from ledger.history import Position, get_history
 from ledger.packing import Record
 from ledger.scripts import script_names
@@ -55,6 +56,14 @@ def failed(ledger: Ledger) -> str:
 def taken(ledger: Ledger) -> Chore:
     failed(ledger)
     (chore,) = ledger.run(chores.take("archive", "t1", most=1, kept_ms=60_000))
+    return chore
+
+
+def telling(ledger: Ledger) -> Chore:
+    """A message in somebody's hands, while another one waits."""
+    submit(ledger, webhook={"url": "https://example.org/", "events": ["started", "finished"]})
+    ledger.run(runs.settle(claimed(ledger), "failed", failure=LOST))
+    (chore,) = ledger.run(chores.take("webhook", "t1", most=1, kept_ms=60_000))
     return chore
 
 
@@ -118,6 +127,14 @@ CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "take": lambda ledger: after(failed(ledger), chores.take("archive", "t1", most=1, kept_ms=60_000)),
     "tick_off": lambda ledger: chores.tick_off(taken(ledger)),
     "tick_off, tried again": lambda ledger: chores.put_off(taken(ledger), again_ms=60_000),
+    "tick_off, delivered": lambda ledger: chores.tick_off(telling(ledger), sent=Sent(answered=204)),
+    "tick_off, not delivered": lambda ledger: chores.put_off(
+        telling(ledger), again_ms=0, sent=Sent(answered=None, error="nobody there")
+    ),
+    "tick_off, the receiver is gone": lambda ledger: chores.tick_off(
+        telling(ledger), "given_up", sent=Sent(answered=410, error="it answered 410", is_gone=True)
+    ),
+    "deliveries": lambda ledger: deliveries.list_deliveries(telling(ledger).job_id),
     "past": lambda ledger: past.past(failed(ledger)),
     "measures": lambda ledger: after(failed(ledger), measures.measures()),
     "record": lambda ledger: chores.read_record(failed(ledger)),

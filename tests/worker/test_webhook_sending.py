@@ -85,6 +85,30 @@ def test_a_receiver_that_answers_byte_by_byte_is_cut_off(monkeypatch: pytest.Mon
         dripping.join()
 
 
+def test_what_is_no_http_is_not_quoted() -> None:
+    """The owner reads the reason; whatever listens there may have said something that is none of his business."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=answer_once, args=(server, b"SSH-2.0-inner-7\r\n"))
+        answering.start()
+
+        with pytest.raises(NotDelivered) as failed:
+            send(f"http://127.0.0.1:{server.getsockname()[1]}/", "m1", "{}", secret=None, private_allowed=True)
+
+        answering.join()
+    assert str(failed.value) == "what it answered is no HTTP (BadStatusLine)"
+    assert failed.value.answered is None
+
+
+def answer_once(server: socket.socket, answer: bytes) -> None:
+    """Take one connection, hear it out and say this."""
+    connection, _ = server.accept()
+    with connection:
+        heard = b""
+        while not heard.endswith(b"\r\n\r\n{}"):
+            heard += connection.recv(65536)
+        connection.sendall(answer)
+
+
 def test_all_a_message_may_take_is_over_before_it_is_another_s() -> None:
     longest_s = 2 * worker.webhooks.TIMEOUT_S + 2 * worker.webhooks.EXCHANGE_S
 
@@ -110,12 +134,16 @@ def stand_for(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
 
 
 def drip(server: socket.socket) -> None:
-    """Take one connection, and answer it a byte at a time until the other side has had enough."""
+    """Take one connection, and answer it a byte whenever nothing has come for a while, until the other side ends it."""
     connection, _ = server.accept()
-    with connection, suppress(OSError):
+    connection.settimeout(0.02)
+    with connection, suppress(ConnectionError):
         while True:
-            connection.sendall(b"H")
-            time.sleep(0.02)
+            try:
+                if not connection.recv(65536):
+                    return
+            except TimeoutError:
+                connection.sendall(b"H")
 
 
 def test_a_message_goes_over_tls_to_whom_the_certificate_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,14 @@ from standardwebhooks import Webhook
 
 import worker.chores
 import worker.webhooks
-from ledger import Ledger
+from ledger import Ledger, chores, deliveries
+from ledger.chores import Told
 from tests.ledger.archiving import finished, retry
 from tests.ledger.playing import claimed, job, settle, submit
 from tests.waiting import until
 from tests.worker.keepers import doing, left, until_done, working
 from tests.worker.receiving import Receiver
+from worker.webhooks import send
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -145,16 +147,56 @@ def test_after_the_last_pause_a_message_is_given_up(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_receiver_that_is_gone_hears_of_it_once(
+def test_a_receiver_that_is_gone_hears_nothing_more_of_the_job(
     ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     receiver.answers = lambda number: 410
-    finished_with(ledger, receiver)
+    job_id = submit(ledger, webhook={"url": receiver.url, "events": ["started", "finished"]})
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        lease = claimed(ledger)
+        until_done(redis_url, ledger, "webhook")
+        settle(ledger, lease, "failed")
+        retry(ledger, job_id)
+        settle(ledger, claimed(ledger), "succeeded")
+        until_done(redis_url, ledger, "archive")
+        until_done(redis_url, ledger, "webhook")
+
+    told = ledger.run(deliveries.list_deliveries(job_id))
+    assert [kind_of(one.message_id) for one in receiver.received] == [f"{job_id}.started"]
+    assert [(one.event, one.state, one.attempts) for one in told.deliveries] == [("started", "given_up", 1)]
+    assert told.disabled_reason == "it answered 410"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_list_of_deliveries_says_what_the_receiver_saw(
+    ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.answers = lambda number: 202 if number == 2 else 503
+    job_id = finished_with(ledger, receiver)
 
     with working(ledger, redis_url, tmp_path, webhook_private=True):
         until_done(redis_url, ledger, "webhook")
 
-    assert len(receiver.received) == 1
+    [one] = ledger.run(deliveries.list_deliveries(job_id)).deliveries
+    assert receiver.counts() == {one.id: 3}
+    assert (one.state, one.attempts, one.response_status, one.error) == ("delivered", 3, 202, "it answered 503")
+    assert one.created_at.isoformat() == receiver.received[0].json["timestamp"]
+
+
+def test_what_a_keeper_sent_that_died_before_it_said_so_is_sent_again(
+    ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    job_id = finished_with(ledger, receiver)
+    [taken] = ledger.run(chores.take("webhook", "it dies now", most=1, kept_ms=200))
+    send(receiver.url, Told.read(taken.member).message_id, "{}", secret=None, private_allowed=True)
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until_done(redis_url, ledger, "webhook")
+
+    [one] = ledger.run(deliveries.list_deliveries(job_id)).deliveries
+    assert receiver.counts() == {one.id: 2}
+    assert (one.state, one.attempts) == ("delivered", 1)
 
 
 def test_private_addresses_are_refused_by_default(
