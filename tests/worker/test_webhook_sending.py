@@ -47,7 +47,7 @@ def test_a_redirect_is_no_delivery_and_is_not_followed(receiver: Receiver, statu
     ],
 )
 def test_an_address_that_is_not_public_is_not_spoken_to(receiver: Receiver, host: str) -> None:
-    with pytest.raises(NotDelivered, match=r"no public address|gaierror"):
+    with pytest.raises(NotDelivered, match=r"not public|gaierror"):
         send(f"http://{host}:{receiver.port}/", "m1", "{}", secret=None, private_allowed=False)
 
     assert receiver.received == []
@@ -56,7 +56,7 @@ def test_an_address_that_is_not_public_is_not_spoken_to(receiver: Receiver, host
 def test_a_name_that_is_also_private_is_refused(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_for(monkeypatch, "1.1.1.1", "127.0.0.1")
 
-    with pytest.raises(NotDelivered, match=r"is 127\.0\.0\.1, which is no public address"):
+    with pytest.raises(NotDelivered, match=r"leads to an address that is not public"):
         send(f"http://hook.test:{receiver.port}/", "m1", "{}", secret=None, private_allowed=False)
 
 

@@ -209,7 +209,7 @@ def test_private_addresses_are_refused_by_default(
 
     assert receiver.received == []
     assert list(left(redis_url, ledger, "webhook").values()) == [1]
-    assert "127.0.0.1 is 127.0.0.1, which is no public address (LOWLAND_WEBHOOK_PRIVATE allows it)" in caplog.text
+    assert "127.0.0.1 leads to an address that is not public (LOWLAND_WEBHOOK_PRIVATE allows it)" in caplog.text
 
 
 @pytest.mark.usefixtures("impatient")
