@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api.access import GUARD_PROBLEMS, Gate, guard, guard_for_admins
 from api.auditing import Audited
@@ -57,7 +58,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         exception_handlers=exception_handlers(),
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=_telemetry(on=settings.telemetry),
     )
     app.state.settings = settings
     app.state.gate = Gate(settings)
@@ -87,3 +88,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
     stand_behind(app, settings)
     observe(app, app.state.metrics.http, access_log=settings.access_log)
     return app
+
+
+def _telemetry(*, on: bool) -> TelemetryConfig:
+    """No logs: they hold messages and tracebacks out of which no secret was struck."""
+    return {"tracing": on, "metrics": on, "logs": False, "auto_configure": on}
