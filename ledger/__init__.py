@@ -1,6 +1,6 @@
 """The ledger: the truth about every job, in Redis. State changes happen here and nowhere else."""
 
-from ledger import access, chores, measures, past, presence, reads, rebuilding, runs, transitions
+from ledger import access, chores, measures, presence, reads, rebuilding, runs, transitions
 from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
@@ -66,7 +66,6 @@ __all__ = [
     "access",
     "chores",
     "measures",
-    "past",
     "presence",
     "reads",
     "rebuilding",

@@ -9,9 +9,10 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, StoppingDep, ViewsDep, refuse_repeated_parameters
 from api.errors import HistoryLost, ParametersInvalid
+from api.history import Follower
 from api.parameters import Parameters
 from api.problems import problems
-from api.stream import Follower
+from api.stream import messages
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import Position
 from lowland.errors import FieldError
@@ -67,12 +68,12 @@ async def follow_job(
     Whoever comes again with the last id that he has received misses nothing and gets nothing twice.
     """
     given = last_event_id or begin.after
-    follower = Follower(ledger, views, settings.artifact_dir, job_id, owner=sees, stopping=stopping)
+    follower = Follower(ledger, settings.artifact_dir, job_id, owner=sees, stopping=stopping)
     after = _position(given) if given else Position()
     history = await follower.history(after)
-    if after.is_end and history.status.terminal and not (history.events or history.points):
+    if after.is_end and history.is_end:
         return Response(status_code=204)
-    return EventSourceResponse(follower.messages(history), headers=_HEADERS)
+    return EventSourceResponse(messages(follower, history, views), headers=_HEADERS)
 
 
 def _position(given: str) -> Position:
