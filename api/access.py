@@ -142,12 +142,25 @@ async def admit(request: Request, *, key: str | None, session: str | None) -> Ca
     gate: Gate = request.app.state.gate
     rates: Rates = request.app.state.rates
     caller = await gate.recognize(request.app.state.ledger, key=key, session=session)
+    request.state.shown = {"key": key, "session": session}
     request.state.caller = caller  # these for the audit
     request.state.action = request.scope["route"].name
     request.state.subject = next(iter(request.path_params.values()), "")
     if caller.key_id and caller.rate_limit:
         await rates.count(caller.key_id, caller.rate_limit)
     return caller
+
+
+async def is_still_let_in(request: Request) -> bool:
+    """Whether what was shown with a request is good by now. Where the ledger is away it counts as good."""
+    gate: Gate = request.app.state.gate
+    try:
+        await gate.recognize(request.app.state.ledger, **request.state.shown)
+    except (KeyMissing, KeyRefused):
+        return False
+    except LedgerUnavailable:
+        return True
+    return True
 
 
 async def guard(request: Request, caller: Annotated[Caller, Depends(authenticate)]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import anyio.to_thread
 
 from api.errors import HistoryLost
+from api.following import Stay
 from api.views import first_of
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
 from ledger.history import History, Position, get_history
@@ -17,8 +18,6 @@ from ledger.packing import read_record
 MOST: Final = 10_000
 #: And by whoever follows, who reads on.
 MOST_AT_ONCE: Final = 1000
-#: How long nothing is told at most; proxies close what is silent.
-PING_S: Final = 15.0
 #: The pause between two looks at a job that changes all the time.
 PAUSE_S: Final = 0.2
 #: The pause before looking again while Redis is away.
@@ -54,15 +53,15 @@ class Follower:
         root: of the artifact store.
         job_id: which job.
         owner: whose it must be; empty for anybody's.
-        stopping: set when the process is to stop: nothing is followed any longer.
+        stay: says how long.
     """
 
-    def __init__(self, ledger: AsyncLedger, root: Path, job_id: str, *, owner: str, stopping: asyncio.Event) -> None:
+    def __init__(self, ledger: AsyncLedger, root: Path, job_id: str, *, owner: str, stay: Stay) -> None:
         self.job_id: Final = job_id
         self.owner: Final = owner
         self._ledger = ledger
         self._root = root
-        self._stopping = stopping
+        self._stay = stay
 
     async def history(self, after: Position, *, most: int = MOST_AT_ONCE) -> History:
         """What has happened after a position, as much as is read at once.
@@ -75,27 +74,27 @@ class Follower:
 
     async def parts(self, history: History) -> AsyncIterator[History | None]:
         """A first part of the history, then what comes, part by part, to the job's end (`History.is_end`); less when
-        the process is told to stop or the job is deleted.
+        the job is deleted, or the follower may not stay.
 
         A part has nothing in it where nothing has come for some time, and is None where the ledger is away.
         """
         part: History | None = history
-        after, loop = history.after, asyncio.get_running_loop()
+        after, loop, stopping = history.after, asyncio.get_running_loop(), self._stay.stopping
         with self._ledger.changes.of(self.job_id) as woken:
             woken.set()  # it may have changed since this was read
             looked_at = loop.time()
-            while not self._stopping.is_set():
+            while await self._stay.lasts():
                 yield part
                 if part is None:
-                    await first_of(self._stopping, within_s=AWAY_S)
+                    await first_of(stopping, within_s=AWAY_S)
                 elif part.is_end:
                     return
                 else:
                     after = part.end
                     has_more = max(len(part.events), len(part.points)) >= MOST_AT_ONCE
                     if not (has_more or part.status.terminal):
-                        await first_of(woken, self._stopping, within_s=PING_S)
-                        await first_of(self._stopping, within_s=looked_at + PAUSE_S - loop.time())
+                        await first_of(woken, stopping, within_s=self._stay.look_s)
+                        await first_of(stopping, within_s=looked_at + PAUSE_S - loop.time())
                 looked_at = loop.time()
                 woken.clear()
                 try:

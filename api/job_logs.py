@@ -16,6 +16,7 @@ from typing import Any, Final
 from anyio import to_thread
 
 from api.errors import LogMissing
+from api.following import Stay
 from api.history import Follower
 from api.views import LOOK_S, first_of
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
@@ -38,14 +39,14 @@ class EngineLogs:
         root: of the artifact store.
         job_id: whose.
         owner: whose the job must be; empty for anybody's.
-        stopping: set when the process is to stop: nothing is followed any longer.
+        stay: says how long they may be followed.
     """
 
     ledger: AsyncLedger
     root: Path
     job_id: str
     owner: str
-    stopping: asyncio.Event
+    stay: Stay
 
     async def of(self, attempt: int | None, tail: int) -> "EngineLog":
         """What was printed in the latest run of an attempt, or of all.
@@ -110,7 +111,7 @@ class EngineLog:
         logs, loop = self._logs, asyncio.get_running_loop()
         look_at = loop.time()
         with suppress(JobNotFound), logs.ledger.changes.of(logs.job_id) as woken:  # it was deleted meanwhile
-            while not logs.stopping.is_set():
+            while await logs.stay.lasts():
                 runs = None
                 if woken.is_set() or loop.time() >= look_at:
                     woken.clear()
@@ -128,7 +129,7 @@ class EngineLog:
                         continue
                     if runs.status.terminal or (self._attempt is not None and run is not None and run.ended):
                         return
-                await first_of(logs.stopping, within_s=POLL_S)
+                await first_of(logs.stay.stopping, within_s=POLL_S)
 
     async def _printed(self) -> AsyncIterator[str]:
         """What the file has beyond what was read."""

@@ -30,6 +30,14 @@ class ApiSettings(AccessSettings):
     quota_jobs: int | None = Field(default=None, ge=1)
     """Jobs that an owner may have queued, running or paused; a key may have a quota of its own, and one with the scope
     `admin` has no other."""
+    streams_per_key: int = Field(default=500, ge=1)
+    """Connections that may follow jobs at once (`/events`, and `/logs` with `follow`), of each key, or of each address
+    where there are no keys, and of each API process. The default is half of the 1,024 files that a process may usually
+    have open, so that one key does not keep out the others; whoever follows from the machine itself hardly comes near
+    it."""
+    ping_s: float = Field(default=15.0, gt=0)
+    """How long a connection that follows a job is silent at most, in seconds (proxies close what is silent), and how
+    often it is looked whether its key or session is still good."""
     metrics_open: bool = False
     """Whether `/metrics` needs no API key where there are keys."""
 

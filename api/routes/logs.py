@@ -1,14 +1,17 @@
 """The logs of a job."""
 
+from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import Field, ValidationInfo, field_validator
 
-from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, StoppingDep, refuse_repeated_parameters
-from api.errors import HistoryLost, LogMissing, ParametersInvalid
+from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, WhoDep, refuse_repeated_parameters
+from api.errors import HistoryLost, LogMissing, ParametersInvalid, RateLimited, TooManyStreams
+from api.following import StayDep, counted
 from api.history import MOST, Follower
 from api.job_logs import EngineLogs, event_lines, follow_events
 from api.parameters import Parameters
@@ -45,34 +48,46 @@ class Wanted(Parameters):
         return attempt
 
 
-async def _follower(
-    job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: SeesDep, stopping: StoppingDep
-) -> Follower:
-    return Follower(ledger, settings.artifact_dir, job_id, owner=sees, stopping=stopping)
+async def _wanted(wanted: Annotated[Wanted, Query()]) -> Wanted:
+    return wanted
 
 
-async def _logs(
-    job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: SeesDep, stopping: StoppingDep
-) -> EngineLogs:
-    return EngineLogs(ledger=ledger, root=settings.artifact_dir, job_id=job_id, owner=sees, stopping=stopping)
+WantedDep = Annotated[Wanted, Depends(_wanted)]
+
+
+async def _counted(request: Request, caller: WhoDep, wanted: WantedDep) -> AsyncGenerator[None]:
+    with counted(request, caller) if wanted.follow else nullcontext():
+        yield
+
+
+async def _follower(job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: SeesDep, stay: StayDep) -> Follower:
+    return Follower(ledger, settings.artifact_dir, job_id, owner=sees, stay=stay)
+
+
+async def _logs(job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: SeesDep, stay: StayDep) -> EngineLogs:
+    return EngineLogs(ledger=ledger, root=settings.artifact_dir, job_id=job_id, owner=sees, stay=stay)
 
 
 @router.get(
     "/jobs/{job_id}/logs",
     response_class=PlainTextResponse,
+    dependencies=[Depends(_counted)],
     responses={
         200: {"description": "The lines; none where the job has not run yet", "content": _CONTENT},
-        **problems(JobNotFound, LogMissing, HistoryLost, ParametersInvalid, LedgerUnavailable),
+        **problems(
+            JobNotFound, LogMissing, HistoryLost, ParametersInvalid, RateLimited, TooManyStreams, LedgerUnavailable
+        ),
     },
 )
 async def get_logs(
-    wanted: Annotated[Wanted, Query()],
+    wanted: WantedDep,
     logs: Annotated[EngineLogs, Depends(_logs)],
     follower: Annotated[Follower, Depends(_follower)],
 ) -> Response:
     """Read or follow what a job's engine prints, or what happens to the job.
 
-    Following goes from run to run until the job has come to its end, or with `attempt` until that has.
+    Following goes from run to run until the job has come to its end, or with `attempt` until that has; less when the
+    server is told to stop, or the key or session is not good any more.
     """
     if wanted.source == "events":
         history = await follower.history(EVENTS_ALONE, most=MOST)
