@@ -13,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.access import Caller, authenticate
 from api.bodies import read_json
+from api.bounds import refuse_beyond
 from api.errors import ParametersInvalid
 from api.requests import request_id_of
 from api.settings import ApiSettings
@@ -90,8 +91,10 @@ async def _body(request: Request, settings: SettingsDep) -> object:
 Body = Annotated[object, Depends(_body)]
 
 
-async def _spec(body: Body) -> JobSpec:
-    return JobSpec.parse(body)
+async def _spec(body: Body, settings: SettingsDep) -> JobSpec:
+    spec = JobSpec.parse(body)
+    refuse_beyond(spec, max_samples_seen=settings.max_samples_seen)
+    return spec
 
 
 async def _idempotency(

@@ -22,17 +22,18 @@ from lowland.spec.optimizers import RmsProp, Sgd
 #: Bytes of a float32.
 _FLOAT: Final = 4
 
-#: Of the sets that are always the same: samples, the shape of one (channels, height, width), and a model's outputs.
-_SETS: Final[Mapping[str, tuple[int, tuple[int, int, int], int]]] = {
-    "digits": (1_797, (1, 8, 8), 10),
-    "mnist": (70_000, (1, 28, 28), 10),
-    "kmnist": (70_000, (1, 28, 28), 10),
-    "fashion-mnist": (70_000, (1, 28, 28), 10),
-    "cifar10": (60_000, (3, 32, 32), 10),
-    "cifar100": (60_000, (3, 32, 32), 100),
-    "svhn": (99_289, (3, 32, 32), 10),
-    "diabetes": (442, (10, 1, 1), 1),
-    "breast-cancer": (569, (30, 1, 1), 2),
+#: Of the sets that are always the same: samples of the training set and of the test part, the shape of one (channels,
+#: height, width), and a model's outputs.
+_SETS: Final[Mapping[str, tuple[int, int, tuple[int, int, int], int]]] = {
+    "digits": (1_438, 359, (1, 8, 8), 10),
+    "mnist": (60_000, 10_000, (1, 28, 28), 10),
+    "kmnist": (60_000, 10_000, (1, 28, 28), 10),
+    "fashion-mnist": (60_000, 10_000, (1, 28, 28), 10),
+    "cifar10": (50_000, 10_000, (3, 32, 32), 10),
+    "cifar100": (50_000, 10_000, (3, 32, 32), 100),
+    "svhn": (73_257, 26_032, (3, 32, 32), 10),
+    "diabetes": (354, 88, (10, 1, 1), 1),
+    "breast-cancer": (455, 114, (30, 1, 1), 2),
 }
 
 #: Copies of the weights a variant holds in the last pass of a step, as its file in `sam` states them.
@@ -108,7 +109,21 @@ def known_data(dataset: DatasetSpec) -> Data | None:
     """Samples of all parts, shape and outputs; None for people's own files."""
     if isinstance(dataset, Linear):
         return dataset.samples + max(1, dataset.samples // 4), (dataset.variables, 1, 1), 1
-    return _SETS.get(dataset.name)
+    if dataset.name not in _SETS:
+        return None
+    training, test, shape, outputs = _SETS[dataset.name]
+    return training + test, shape, outputs
+
+
+def training_samples(dataset: DatasetSpec) -> int | None:
+    """Samples of the training set, at most `limit`, before the validation part is split off; of people's own files the
+    limit, which no training set exceeds; None where there is none.
+    """
+    if isinstance(dataset, Linear):
+        whole = dataset.samples
+    else:
+        whole = _SETS[dataset.name][0] if dataset.name in _SETS else None
+    return min((count for count in (whole, dataset.limit) if count is not None), default=None)
 
 
 def _activations(spec: JobSpec, size: Size, values: int, *, is_half: bool) -> int:
