@@ -133,7 +133,7 @@ class EngineLog:
 
     async def _printed(self) -> AsyncIterator[str]:
         """What the file has beyond what was read."""
-        while self._run is not None:
+        while self._run is not None and await self._logs.stay.lasts():
             piece = await to_thread.run_sync(_read_piece, self._logs.path_of(self._run), self._end)
             if not piece:
                 return
