@@ -130,6 +130,7 @@ async def admit(request: Request, *, key: str | None, session: str | None) -> Ca
     gate: Gate = request.app.state.gate
     rates: Rates = request.app.state.rates
     caller = await gate.recognize(request.app.state.ledger, key=key, session=session)
+    request.state.shown = {"key": key, "session": session}
     request.state.caller = caller  # for the route; these for the audit too
     request.state.action = request.scope["route"].name
     request.state.subject = next(iter(request.path_params.values()), "")
@@ -155,6 +156,18 @@ class Authenticated(HTTPBearer):
         if caller.by_session and session and request.method not in _READING:
             _refuse_cross_site(request.headers, session)
         return caller
+
+
+async def is_still_let_in(request: Request) -> bool:
+    """Whether what was shown with a request is good by now. Where the ledger is away it counts as good."""
+    gate: Gate = request.app.state.gate
+    try:
+        await gate.recognize(request.app.state.ledger, **request.state.shown)
+    except (KeyMissing, KeyRefused):
+        return False
+    except LedgerUnavailable:
+        return True
+    return True
 
 
 class Guard(Authenticated):

@@ -8,6 +8,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from api.access import GUARD_PROBLEMS, Gate, guard, guard_for_admins
 from api.auditing import Audited
+from api.following import Streams
 from api.limiting import Rates
 from api.metrics import Metrics
 from api.openapi import describe
@@ -62,6 +63,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.gate = Gate(settings)
+    app.state.streams = Streams(settings.streams_per_key)
     app.state.metrics = Metrics()
     app.add_middleware(Audited)
     refusals = problems(*GUARD_PROBLEMS)

@@ -46,7 +46,7 @@ class Audited:
 
 
 async def _write(scope: Scope, answered: dict[str, str | int]) -> None:
-    """Who asked is what `authenticate` has left in the request's state."""
+    """Who asked is what `admit` has left in the request's state."""
     state = scope["state"]
     ledger: AsyncLedger = scope["app"].state.ledger
     request_id = str(answered["request_id"]) or Headers(scope=scope).get("x-request-id", "")

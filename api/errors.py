@@ -8,6 +8,7 @@ ApiError
   ├ ScopeMissing             the API key is not good for this
   ├ CrossSiteRefused         a browser's session may have been used by another site's page
   ├ RateLimited              the API key has been used too often
+  ├ TooManyStreams           the API key follows as many jobs at once as it may
   ├ ParametersInvalid        a query parameter or a header is wrong, with one `FieldError` per mistake
   ├ BodyMalformed            the body is not a JSON document we read
   ├ BodyTooLarge             the body is longer than the server reads
@@ -83,6 +84,14 @@ class RateLimited(ApiError):
     def __init__(self, rate: str, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(f"this key is good for {rate} requests; ask again in {retry_after_s} s")
+
+
+class TooManyStreams(ApiError):
+    """The API key follows as many jobs at once as it may."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"{most} connections follow jobs already, as many as a key or address may have; end one first")
 
 
 class ParametersInvalid(ApiError):

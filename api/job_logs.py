@@ -1,7 +1,6 @@
 """A job's logs as text: what its engine has printed, and what has happened to it, line by line.
 
-The engine's log is a file in its run's folder, read from its end and never whole. Events are in Redis while they are
-fresh, and in the job's record once that is in the artifact store.
+The engine's log is a file in its run's folder, read from its end and never whole.
 """
 
 import asyncio
@@ -17,10 +16,11 @@ from typing import Any, Final
 from anyio import to_thread
 
 from api.errors import LogMissing
+from api.following import Stay
+from api.history import Follower
+from api.views import LOOK_S, first_of
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
-from ledger.documents import time_of
-from ledger.packing import Entry, read_record
-from ledger.past import Past, PastRun, past
+from ledger.history import Event, History, PastRun, Runs, get_runs
 from ledger.store import ENGINE_LOG, run_folder
 
 #: How often a log that is followed is looked at.
@@ -28,35 +28,34 @@ POLL_S: Final = 0.5
 #: What is read at once, and the most that lines from the end are looked for in.
 _PIECE_BYTES: Final = 64 * 1024
 _MOST_BYTES: Final = 8 * 1024 * 1024
-#: Events that are read at once; a job keeps about so many.
-_MOST_EVENTS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobLogs:
-    """The logs of one job.
+class EngineLogs:
+    """What the engines of one job print, one log a run.
 
     Args:
-        ledger: knows its runs and events.
+        ledger: knows its runs.
         root: of the artifact store.
         job_id: whose.
-        stopping: set when the process is to stop: nothing is followed any longer.
+        owner: whose the job must be; empty for anybody's.
+        stay: says how long they may be followed.
     """
 
     ledger: AsyncLedger
     root: Path
     job_id: str
-    stopping: asyncio.Event
+    owner: str
+    stay: Stay
 
-    async def engine(self, attempt: int | None, tail: int) -> "EngineLog":
-        """What the engine has printed in the latest run of an attempt, or of all.
+    async def of(self, attempt: int | None, tail: int) -> "EngineLog":
+        """What was printed in the latest run of an attempt, or of all.
 
         Raises:
-            JobNotFound: no job has this id.
+            JobNotFound: no job of the owner has this id.
             LogMissing: there is no such attempt, or its log is not in this store.
         """
-        seen = await self.ledger.run(past(self.job_id, most=1))
-        run = seen.run_of(attempt)
+        run = (await self.runs()).of(attempt)
         if run is None:
             if attempt is not None:
                 raise LogMissing(self.job_id, f"it has had no attempt {attempt}")
@@ -69,48 +68,13 @@ class JobLogs:
             text, end = b"", 0
         return EngineLog(self, attempt, run, text, end)
 
-    async def events(self) -> list[Entry]:
-        """What has happened to the job, as far as it is known.
+    async def runs(self) -> Runs:
+        """The job's runs by now.
 
         Raises:
-            JobNotFound: no job has this id.
-            LogMissing: it is in a record that cannot be read here.
+            JobNotFound: no job of the owner has this id.
         """
-        seen = await self.ledger.run(past(self.job_id, most=_MOST_EVENTS))
-        try:
-            record = await to_thread.run_sync(read_record, self.root, self.job_id)
-        except (OSError, ValueError) as error:
-            raise LogMissing(self.job_id, f"its record cannot be read: {error}") from error
-        if record is None and not seen.events:
-            raise LogMissing(self.job_id, "its record is not there")
-        have = {event[0] for event in seen.events}
-        return [*(event for event in (record.events if record else []) if event[0] not in have), *seen.events]
-
-    async def follow_events(self, events: Sequence[Entry]) -> AsyncIterator[str]:
-        """The lines of some events, then of those that happen, until the job has come to its end."""
-        yield event_lines(events)
-        after = events[-1][0]
-        with suppress(JobNotFound):  # it was deleted meanwhile
-            while not self.stopping.is_set():
-                seen = await self.look(after)
-                if seen is not None and seen.events:
-                    after = seen.events[-1][0]
-                    yield event_lines(seen.events)
-                if seen is not None and seen.status.terminal:
-                    return
-                await self.pause()
-
-    async def look(self, after: str = "") -> Past | None:
-        """The job's past, while it is followed; None where Redis does not answer just now."""
-        try:
-            return await self.ledger.run(past(self.job_id, after=after))
-        except LedgerUnavailable:
-            return None
-
-    async def pause(self) -> None:
-        """Until it is time to look again, or to stop."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), POLL_S)
+        return await self.ledger.run(get_runs(self.job_id, owner=self.owner))
 
     def path_of(self, run: PastRun) -> Path:
         """The file of a run's log."""
@@ -128,7 +92,7 @@ class EngineLog:
         end: where they end in the file.
     """
 
-    def __init__(self, logs: JobLogs, attempt: int | None, run: PastRun | None, text: bytes, end: int) -> None:
+    def __init__(self, logs: EngineLogs, attempt: int | None, run: PastRun | None, text: bytes, end: int) -> None:
         self._logs = logs
         self._attempt = attempt
         self._run = run
@@ -144,24 +108,32 @@ class EngineLog:
     async def follow(self) -> AsyncIterator[str]:
         """The last lines, then what is printed, until the job or the attempt has come to its end."""
         yield self._decoder.decode(self._text)
-        with suppress(JobNotFound):  # it was deleted meanwhile
-            while not self._logs.stopping.is_set():
-                seen = await self._logs.look()
+        logs, loop = self._logs, asyncio.get_running_loop()
+        look_at = loop.time()
+        with suppress(JobNotFound), logs.ledger.changes.of(logs.job_id) as woken:  # it was deleted meanwhile
+            while await logs.stay.lasts():
+                runs = None
+                if woken.is_set() or loop.time() >= look_at:
+                    woken.clear()
+                    with suppress(LedgerUnavailable):  # looks again after the pause
+                        runs = await logs.runs()
+                        look_at = loop.time() + LOOK_S
                 # what had ended by then has printed everything
                 async for text in self._printed():
                     yield text
-                if seen is not None:
-                    run = seen.run_of(self._attempt)
+                if runs is not None:
+                    run = runs.of(self._attempt)
                     if run is not None and (self._run is None or run.token != self._run.token):
                         self._run, self._end = run, 0
+                        woken.set()
                         continue
-                    if seen.status.terminal or (self._attempt is not None and run is not None and run.ended):
+                    if runs.status.terminal or (self._attempt is not None and run is not None and run.ended):
                         return
-                await self._logs.pause()
+                await first_of(logs.stay.stopping, within_s=POLL_S)
 
     async def _printed(self) -> AsyncIterator[str]:
         """What the file has beyond what was read."""
-        while self._run is not None:
+        while self._run is not None and await self._logs.stay.lasts():
             piece = await to_thread.run_sync(_read_piece, self._logs.path_of(self._run), self._end)
             if not piece:
                 return
@@ -199,14 +171,18 @@ def _read_piece(path: Path, start: int) -> bytes:
         return b""
 
 
-def event_lines(events: Sequence[Entry]) -> str:
+async def follow_events(follower: Follower, history: History) -> AsyncIterator[str]:
+    """The lines of some events, then of those that happen, as far as the follower reads on."""
+    async for part in follower.parts(history):
+        if part is not None:
+            yield event_lines(part.events)
+
+
+def event_lines(events: Sequence[Event]) -> str:
     """Events as JSON, a line each."""
-    return "".join(json.dumps(_event(*event), ensure_ascii=False) + "\n" for event in events)
+    return "".join(json.dumps(_line(event), ensure_ascii=False) + "\n" for event in events)
 
 
-def _event(event_id: str, said: dict[str, str]) -> dict[str, Any]:
-    line: dict[str, Any] = {"id": event_id, "at": time_of(said["at_ms"]).isoformat(), "event": said["event"]}
-    for name, value in said.items():
-        if value and name not in {"at_ms", "event"}:
-            line[name] = int(value) if name == "token" else json.loads(value) if name == "notice" else value
-    return line
+def _line(event: Event) -> dict[str, Any]:
+    details = {name: value for name, value in event.details.items() if value}
+    return {"id": event.id, "at": event.at.isoformat(), "event": event.name, **details}

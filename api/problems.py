@@ -37,6 +37,8 @@ TYPE_PREFIX: Final = "urn:lowland:problem:"
 RETRY_AFTER_S: Final = 2
 #: And while an owner has as many unfinished jobs as it may: nobody knows when one ends.
 QUOTA_RETRY_AFTER_S: Final = 30
+#: And while as many connections follow jobs as may.
+STREAMS_RETRY_AFTER_S: Final = 10
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -83,6 +85,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.ScopeMissing: Kind(403, "scope-missing", "The API key is not good for this"),
     errors.CrossSiteRefused: Kind(403, "cross-site-refused", "Another site may have sent this"),
     errors.RateLimited: Kind(429, "rate-limited", "The API key has been used too often"),
+    errors.TooManyStreams: Kind(429, "too-many-streams", "Too many connections follow jobs"),
     QuotaReached: Kind(429, "quota-reached", "There are as many unfinished jobs as allowed"),
     errors.ParametersInvalid: Kind(422, "parameters-invalid", "A parameter is invalid"),
     errors.BodyMalformed: Kind(400, "body-malformed", "The body cannot be read"),
@@ -219,6 +222,8 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         case errors.RateLimited():
             return {"Retry-After": str(error.retry_after_s)}
+        case errors.TooManyStreams():
+            return {"Retry-After": str(STREAMS_RETRY_AFTER_S)}
         case QuotaReached():
             return {"Retry-After": str(QUOTA_RETRY_AFTER_S)}
         case errors.RangeUnsatisfiable():

@@ -13,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.access import Caller
 from api.bodies import read_json
+from api.bounds import refuse_beyond
 from api.errors import ParametersInvalid
 from ledger import AsyncLedger, Idempotency, WeightsMissing, reads
 from lowland.errors import FieldError, SpecInvalid
@@ -50,6 +51,7 @@ async def _read(
     state = request.app.state
     body = await read_json(request, max_bytes=state.settings.max_body_bytes)
     spec = JobSpec.parse(body)
+    refuse_beyond(spec, max_samples_seen=state.settings.max_samples_seen)
     idempotency = _idempotency(request.headers.getlist(_KEY_HEADER), body)
     if spec.model.init_from is not None:
         await _demand_weights(spec, idempotency, state.ledger, request.state.caller)

@@ -1,6 +1,6 @@
 """The ledger: the truth about every job, in Redis. State changes happen here and nowhere else."""
 
-from ledger import access, chores, deliveries, measures, past, presence, reads, rebuilding, runs, transitions
+from ledger import access, chores, deliveries, measures, presence, reads, rebuilding, runs, transitions
 from ledger.calls import Call
 from ledger.connection import AsyncLedger, Ledger
 from ledger.errors import (
@@ -67,7 +67,6 @@ __all__ = [
     "chores",
     "deliveries",
     "measures",
-    "past",
     "presence",
     "reads",
     "rebuilding",

@@ -1,4 +1,4 @@
-"""What has happened to a job, in order: its events and the points of its series.
+"""What has happened to a job, in order: its events and the points of its series; and its runs, by which its logs lie.
 
 A position says how far somebody has read in both streams; from there on nothing is missed and nothing comes twice. Of a
 job that is finished and packed the ledger keeps the latest entries for an hour; all of them are in its record in the
@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Any, Final, Self, cast
 
 from ledger.calls import Answer, Call
-from ledger.documents import entries, time_of
+from ledger.documents import entries, shown_fields, time_of
 from ledger.errors import JobNotFound
-from ledger.packing import Entry, Recent, Record, unpack_recent
+from ledger.packing import Entry, Fields, Recent, Record, unpack_recent
 from lowland.spec import Status
 
 _POSITION: Final = re.compile(r"(\d{1,19}-\d{1,19})_(\d{1,19}-\d{1,19})(_end)?")
@@ -45,6 +45,10 @@ class Position:
         return f"{self.event}_{self.point}{'_end' if self.is_end else ''}"
 
 
+#: Before every event and after every point: for whoever wants the events alone.
+EVENTS_ALONE: Final = Position(point=f"{10**19 - 1}-0")
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that has happened to a job."""
@@ -54,6 +58,7 @@ class Event:
     """A state it has come to, a wish with `_requested`, or "notice"."""
     at: datetime
     details: dict[str, Any]
+    """In the order in which they were written; `notice` is an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,19 @@ class History:
     is_whole: bool
     """Whether nothing of it is in the job's record alone."""
 
+    @property
+    def end(self) -> Position:
+        """Behind its last event and its last point."""
+        return Position(
+            self.events[-1].id if self.events else self.after.event,
+            self.points[-1].id if self.points else self.after.point,
+        )
+
+    @property
+    def is_end(self) -> bool:
+        """Whether nothing comes after the position, and nothing will."""
+        return self.status.terminal and not (self.events or self.points)
+
     def completed(self, record: Record | None) -> "History":
         """With what the job's record has beside it."""
         if record is None:
@@ -109,6 +127,51 @@ class History:
             else:
                 position = Position(position.event, entry.id)
             yield entry, position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """One run of a job, past or present."""
+
+    token: int
+    attempt: int
+    began: bool
+    """Whether an engine was started for it."""
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Those of a job."""
+
+    status: Status
+    runs: Sequence[PastRun]
+    """The latest last."""
+
+    def of(self, attempt: int | None) -> PastRun | None:
+        """The latest run of an attempt, or of all; one that was put back shares its attempt with the next."""
+        found = [run for run in self.runs if attempt is None or run.attempt == attempt]
+        return found[-1] if found else None
+
+
+def get_runs(job_id: str, *, owner: str = "") -> Call[Runs]:
+    """A job's runs.
+
+    Args:
+        job_id: which.
+        owner: whose it must be; empty for anybody's.
+
+    Raises:
+        JobNotFound: no job of theirs has this id.
+    """
+
+    def read(answer: Answer) -> Runs:
+        if answer[0] == "no_such_job":
+            raise JobNotFound(job_id)
+        fields = shown_fields(answer[1])
+        return Runs(status=Status(fields["status"]), runs=_runs(fields))
+
+    return Call("get", (job_id, owner, ""), read)
 
 
 def get_history(job_id: str, after: Position, *, most: int, owner: str = "") -> Call[History]:
@@ -167,7 +230,7 @@ def _events(found: Sequence[Entry], after: Position) -> list[Event]:
 def _event(entry_id: str, fields: dict[str, str]) -> Event:
     details: dict[str, Any] = {name: value for name, value in fields.items() if name not in {"event", "at_ms"}}
     if "notice" in details:
-        details |= json.loads(details.pop("notice"))
+        details["notice"] = json.loads(details["notice"])
     if "token" in details:
         details["token"] = int(details["token"])
     return Event(entry_id, fields["event"], time_of(fields["at_ms"]), details)
@@ -196,3 +259,16 @@ def _moment(entry: Event | Point) -> tuple[datetime, int]:
     if isinstance(entry, Point):
         return entry.at, 1
     return entry.at, 2 if "outcome" in entry.details else 0
+
+
+def _runs(fields: Fields) -> list[PastRun]:
+    return [
+        PastRun(
+            token=token,
+            attempt=int(fields[f"run:{token}:attempt"]),
+            began=f"run:{token}:engine" in fields,
+            ended=f"run:{token}:ended_ms" in fields,
+        )
+        for token in range(1, int(fields["token"]) + 1)
+        if f"run:{token}:attempt" in fields
+    ]

@@ -8,7 +8,7 @@ LowlandError
   │   ├ EventRefused      the job's state does not allow it
   │   ├ KeyRefused        the server wants an API key, or another one
   │   ├ NotAllowed        the API key is not good for this
-  │   └ LimitReached      too many requests, or too many unfinished jobs
+  │   └ LimitReached      too many requests, unfinished jobs, or connections that follow
   ├ ServerUnavailable     the server cannot be reached, or cannot work at the moment
   ├ AnswerUnreadable      what answered does not speak as a Lowland server does
   ├ WaitTimedOut          the job did not end in the time that was given
@@ -76,7 +76,9 @@ class NotAllowed(RequestFailed):
 
 
 class LimitReached(RequestFailed):
-    """The API key has been used too often, or its owner has as many unfinished jobs as it may; `slug` says which."""
+    """The API key has been used too often or follows as many jobs as it may, or its owner has as many unfinished ones;
+    `slug` says which.
+    """
 
 
 class ServerUnavailable(LowlandError):

@@ -7,11 +7,13 @@ from fastapi.sse import EventSourceResponse
 from pydantic import field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, StoppingDep, ViewsDep, refuse_repeated_parameters
-from api.errors import HistoryLost, ParametersInvalid
+from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, ViewsDep, refuse_repeated_parameters
+from api.errors import HistoryLost, ParametersInvalid, RateLimited, TooManyStreams
+from api.following import StayDep, count_stream
+from api.history import Follower
 from api.parameters import Parameters
 from api.problems import problems
-from api.stream import Follower
+from api.stream import messages
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import Position
 from lowland.errors import FieldError
@@ -45,11 +47,11 @@ class From(Parameters):
 @router.get(
     "/jobs/{job_id}/events",
     response_class=Response,
-    dependencies=[Depends(refuse_repeated_parameters)],
+    dependencies=[Depends(refuse_repeated_parameters), Depends(count_stream)],
     responses={
         200: _STREAM,
         204: {"description": "The job has ended, and all of its events were received; there is no need to come again"},
-        **problems(JobNotFound, HistoryLost, ParametersInvalid, LedgerUnavailable),
+        **problems(JobNotFound, HistoryLost, ParametersInvalid, RateLimited, TooManyStreams, LedgerUnavailable),
     },
 )
 async def follow_job(
@@ -59,20 +61,22 @@ async def follow_job(
     views: ViewsDep,
     settings: SettingsDep,
     sees: SeesDep,
-    stopping: StoppingDep,
+    stay: StayDep,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Follow a job to its end: all that has happened, or what came after an id, then what happens, as it does.
 
-    Whoever comes again with the last id that he has received misses nothing and gets nothing twice.
+    Whoever comes again with the last id that he has received misses nothing and gets nothing twice. A stream that ends
+    without `end` is to be opened again: the server is told to stop, or the key or session is not good any more, which
+    the next answer says.
     """
     given = last_event_id or begin.after
-    follower = Follower(ledger, views, settings.artifact_dir, job_id, owner=sees, stopping=stopping)
+    follower = Follower(ledger, settings.artifact_dir, job_id, owner=sees, stay=stay)
     after = _position(given) if given else Position()
     history = await follower.history(after)
-    if after.is_end and history.status.terminal and not (history.events or history.points):
+    if after.is_end and history.is_end:
         return Response(status_code=204)
-    return EventSourceResponse(follower.messages(history), headers=_HEADERS)
+    return EventSourceResponse(messages(follower, history, views), headers=_HEADERS)
 
 
 def _position(given: str) -> Position:

@@ -1,17 +1,23 @@
 """The logs of a job."""
 
+from collections.abc import AsyncGenerator
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import Field, ValidationInfo, field_validator
 
-from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, refuse_repeated_parameters
-from api.errors import LogMissing, ParametersInvalid
-from api.job_logs import JobLogs, event_lines
+from api.deps import CallerDep, JobId, LedgerDep, SeesDep, SettingsDep, refuse_repeated_parameters
+from api.errors import HistoryLost, LogMissing, ParametersInvalid, RateLimited, TooManyStreams
+from api.following import StayDep, counted
+from api.history import MOST, Follower
+from api.job_logs import EngineLogs, event_lines, follow_events
 from api.parameters import Parameters
 from api.problems import problems
-from ledger import JobNotFound, LedgerUnavailable, reads
+from ledger import JobNotFound, LedgerUnavailable
+from ledger.history import EVENTS_ALONE
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(refuse_repeated_parameters)])
 
@@ -42,30 +48,54 @@ class Wanted(Parameters):
         return attempt
 
 
-async def _logs(request: Request, job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: SeesDep) -> JobLogs:
-    await ledger.run(reads.get_job(job_id, owner=sees))  # whoever may read the job may read its logs
-    return JobLogs(ledger=ledger, root=settings.artifact_dir, job_id=job_id, stopping=request.app.state.stopping)
+async def _wanted(wanted: Annotated[Wanted, Query()]) -> Wanted:
+    return wanted
+
+
+WantedDep = Annotated[Wanted, Depends(_wanted)]
+
+
+async def _counted(request: Request, caller: CallerDep, wanted: WantedDep) -> AsyncGenerator[None]:
+    with counted(request, caller) if wanted.follow else nullcontext():
+        yield
+
+
+async def _follower(job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: SeesDep, stay: StayDep) -> Follower:
+    return Follower(ledger, settings.artifact_dir, job_id, owner=sees, stay=stay)
+
+
+async def _logs(job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: SeesDep, stay: StayDep) -> EngineLogs:
+    return EngineLogs(ledger=ledger, root=settings.artifact_dir, job_id=job_id, owner=sees, stay=stay)
 
 
 @router.get(
     "/jobs/{job_id}/logs",
     response_class=PlainTextResponse,
+    dependencies=[Depends(_counted)],
     responses={
         200: {"description": "The lines; none where the job has not run yet", "content": _CONTENT},
-        **problems(JobNotFound, LogMissing, ParametersInvalid, LedgerUnavailable),
+        **problems(
+            JobNotFound, LogMissing, HistoryLost, ParametersInvalid, RateLimited, TooManyStreams, LedgerUnavailable
+        ),
     },
 )
-async def get_logs(wanted: Annotated[Wanted, Query()], logs: Annotated[JobLogs, Depends(_logs)]) -> Response:
+async def get_logs(
+    wanted: WantedDep,
+    logs: Annotated[EngineLogs, Depends(_logs)],
+    follower: Annotated[Follower, Depends(_follower)],
+) -> Response:
     """Read or follow what a job's engine prints, or what happens to the job.
 
-    Following goes from run to run until the job has come to its end, or with `attempt` until that has.
+    Following goes from run to run until the job has come to its end, or with `attempt` until that has; less when the
+    server is told to stop, or the key or session is not good any more.
     """
     if wanted.source == "events":
-        events = (await logs.events())[-wanted.tail :]
+        history = await follower.history(EVENTS_ALONE, most=MOST)
+        history = replace(history, events=history.events[-wanted.tail :])
         if wanted.follow:
-            return StreamingResponse(logs.follow_events(events), media_type=_LINES, headers=_UNBUFFERED)
-        return Response(event_lines(events), media_type=_LINES)
-    log = await logs.engine(wanted.attempt, wanted.tail)
+            return StreamingResponse(follow_events(follower, history), media_type=_LINES, headers=_UNBUFFERED)
+        return Response(event_lines(history.events), media_type=_LINES)
+    log = await logs.of(wanted.attempt, wanted.tail)
     if wanted.follow:
         return StreamingResponse(log.follow(), media_type=_TEXT, headers=_UNBUFFERED)
     return PlainTextResponse(log.text)

@@ -30,6 +30,7 @@ _NAMED: Final[Mapping[str, type[RequestFailed]]] = {
     "scope-missing": errors.NotAllowed,
     "rate-limited": errors.LimitReached,
     "quota-reached": errors.LimitReached,
+    "too-many-streams": errors.LimitReached,
 }
 #: What stands between us and a server says these; none comes from a mistake in the request.
 _UNAVAILABLE: Final = frozenset({502, 503, 504})

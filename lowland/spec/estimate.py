@@ -130,6 +130,15 @@ def known_parts(dataset: DatasetSpec) -> Parts | None:
     return _SETS.get(dataset.name)
 
 
+def training_samples(dataset: DatasetSpec) -> int | None:
+    """Samples of the training set, at most `limit`, before the validation part is split off; of people's own files the
+    limit, which no training set exceeds; None where there is none.
+    """
+    known = known_parts(dataset)
+    counts = (known.train if known else None, dataset.limit)
+    return min((count for count in counts if count is not None), default=None)
+
+
 def _activations(spec: JobSpec, size: Size, values: int, *, is_half: bool) -> int:
     """Of one process's share of a batch. In half precision the weights are kept in it too."""
     batch = -(-spec.batch_size // spec.resources.world_size)

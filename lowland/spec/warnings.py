@@ -8,8 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
-from lowland.spec.datasets import Linear
-from lowland.spec.estimate import known_data
+from lowland.spec.estimate import training_samples
 from lowland.spec.job import JobSpec
 from lowland.spec.resource import Advice
 from lowland.spec.sam import Plain, RhoSchedule, Sam, SparseDynamic, SparseFisher
@@ -84,23 +83,12 @@ def _sparsity(spec: JobSpec, usual: JobSpec) -> Iterator[Advice]:
 
 def _step_beyond_the_data(spec: JobSpec, usual: JobSpec) -> Iterator[Advice]:
     del usual
-    samples, a_step = _samples(spec), spec.batch_size * spec.accumulate
+    samples = training_samples(spec.dataset) if spec.dataset else None
+    a_step = spec.batch_size * spec.accumulate
     if samples is not None and a_step > samples:
         what = "batch_size" if spec.accumulate == 1 else "batch_size × accumulate"
         detail = f"{what} is {a_step}, and there are at most {samples} training samples: an epoch is one step"
         yield Advice(field="batch_size", value=spec.batch_size, detail=detail)
-
-
-def _samples(spec: JobSpec) -> int | None:
-    """No training part has more than this; None where the files would have to be read."""
-    if spec.dataset is None:
-        return None
-    if spec.dataset.limit is not None:
-        return spec.dataset.limit
-    if isinstance(spec.dataset, Linear):
-        return spec.dataset.samples
-    known = known_data(spec.dataset)
-    return known[0] if known else None
 
 
 def _warm_up(spec: JobSpec, usual: JobSpec) -> Iterator[Advice]:

@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lowland.spec.datasets import DatasetSpec
-from lowland.spec.estimate import VARIANT_COPIES, estimate, known_parts
+from lowland.spec.estimate import VARIANT_COPIES, estimate, known_parts, training_samples
 from lowland.spec.estimate_models import Size, size_of
 from lowland.spec.job import JobSpec
 from lowland.spec.models import ModelSpec
 from tests.sam.test_memory import IN_THE_LAST_PASS
 from worker.engine.data import DATASETS
+from worker.engine.data.parts import prepare
 from worker.engine.models import MODELS, ImageShape, Vector
 from worker.engine.settings import EngineSettings
 
@@ -110,6 +111,23 @@ def test_the_parts_that_are_stated_are_those_that_are_read(name: str) -> None:
     assert (stated.train, stated.test) == (len(read.train.targets), len(read.test.targets))
     assert stated.shape[0] == read.train.source.shape[1]
     assert stated.outputs == (len(read.classes) if read.classes else 1)
+
+
+@pytest.mark.parametrize("limit", [None, 50])
+@pytest.mark.parametrize("name", ["digits", "linear", "diabetes", "breast-cancer"])
+def test_the_training_set_has_as_many_samples_as_the_contract_says(name: str, limit: int | None) -> None:
+    job = JobSpec.parse({"dataset": {"name": name, "limit": limit, "validation_fraction": 0}, "model": "linear"})
+    assert job.dataset is not None
+
+    parts = prepare(
+        DATASETS[name](job.dataset, EngineSettings()),
+        job.dataset,
+        seed=0,
+        device=torch.device("cpu"),
+        channels_last=False,
+    )
+
+    assert training_samples(job.dataset) == len(parts.training)
 
 
 def test_a_variant_holds_what_its_memory_test_says() -> None:

@@ -81,6 +81,8 @@ def test_a_job_that_has_ended_is_told_from_its_beginning_to_its_end(web: httpx2.
         (1, 10, 1.0, 1),
         (2, 20, 0.5, 1),
     ]
+    notices = [event.data for event in events if event.name == "notice"]
+    assert [notice.keys() for notice in notices] == [{"at", "token", "type", "detail"}] * 2
     assert events[-1].data == web.get(f"/jobs/{job_id}").json()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from api import ApiSettings
 from api.job_logs import read_tail
-from ledger import Ledger
+from ledger import Ledger, runs
 from ledger.store import run_folder
 from tests.api.answers import assert_problem
 from tests.api.conftest import Worker
@@ -148,6 +148,33 @@ def test_events_are_the_same_once_the_job_is_archived_and_after_it_is_retried(
     assert archived == before
     assert retried.startswith(before)
     assert [json.loads(line)["event"] for line in retried.splitlines()] == ["queued", "running", "failed", "queued"]
+
+
+def test_of_many_events_the_last_are_given(http: httpx2.Client, worker: Worker, ledger: Ledger) -> None:
+    job_id = submit(http)
+    lease = worker.claim()
+    for number in range(1, 1003):  # more than are read at once by whoever follows
+        notice = json.dumps({"type": "checkpoint-damaged", "detail": f"{number}"})
+        ledger.run(runs.report(lease, number, lease_ms=60_000, fields={}, notice=notice))
+
+    lines = [json.loads(line) for line in log_of(http, job_id, source="events", tail=2).splitlines()]
+
+    assert [line["notice"] for line in lines] == [
+        {"type": "checkpoint-damaged", "detail": "1001"},
+        {"type": "checkpoint-damaged", "detail": "1002"},
+    ]
+    assert [(line["event"], line["token"]) for line in lines] == [("notice", 1)] * 2
+
+
+def test_events_whose_record_is_not_in_the_store_are_lost(
+    http: httpx2.Client, worker: Worker, ledger: Ledger, tmp_path: Path
+) -> None:
+    job_id = submit(http)
+    worker.settle(worker.claim(), "failed")
+    archive(ledger, tmp_path, job_id)
+    (tmp_path / "jobs" / job_id / "record.json").unlink()
+
+    assert_problem(http.get(f"/jobs/{job_id}/logs?source=events"), 404, "history-lost")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.faults import test_cancelling as cancelling
 from tests.faults import test_engines as engines
 from tests.faults import test_killings as killings
 from tests.faults import test_redis_deaths as redis_deaths
@@ -43,6 +44,12 @@ FAULTS: Final = [
         "SIGKILL five times, under POSTs of two clients",
         redis_deaths.test_a_job_that_was_accepted_survives_a_redis_that_is_killed_again_and_again,
         {"kills": 5, "posts": 300},
+    ),
+    Fault(
+        "Redis dies under a cancellation",
+        "SIGKILL ten times, while 10,000 of 20,000 jobs are cancelled",
+        cancelling.test_a_cancellation_of_many_is_asked_for_again_while_redis_is_killed_and_does_each_once,
+        {"jobs": 10_000, "kills": 10},
     ),
     Fault(
         "a runner stands still",

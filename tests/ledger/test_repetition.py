@@ -18,7 +18,6 @@ from ledger import (
     chores,
     deliveries,
     measures,
-    past,
     presence,
     reads,
     rebuilding,
@@ -135,7 +134,6 @@ CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
         telling(ledger), "given_up", sent=Sent(answered=410, error="it answered 410", is_gone=True)
     ),
     "deliveries": lambda ledger: deliveries.list_deliveries(telling(ledger).job_id),
-    "past": lambda ledger: past.past(failed(ledger)),
     "measures": lambda ledger: after(failed(ledger), measures.measures()),
     "record": lambda ledger: chores.read_record(failed(ledger)),
     "pack": lambda ledger: chores.pack_job(ledger.run(chores.read_record(failed(ledger)))),

@@ -3,13 +3,17 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lowland.spec.estimate import Estimate, estimate
+from lowland.spec.estimate import VARIANT_COPIES, Estimate, estimate, training_samples
 from lowland.spec.job import JobSpec
 
 UNKNOWN = Estimate(
     parameters=None, model_bytes=None, data_bytes=None, optimizer_bytes=None, activation_bytes=None, total_bytes=None
 )
+WIDTHS = st.integers(1, 512)
+BATCHES = st.integers(1, 4096)
 
 
 def estimated(**spec: Any) -> Estimate:
@@ -85,3 +89,53 @@ def test_a_function_is_a_few_numbers() -> None:
     assert found == Estimate(
         parameters=2, model_bytes=32, data_bytes=0, optimizer_bytes=0, activation_bytes=0, total_bytes=32
     )
+
+
+def total(found: Estimate) -> int:
+    assert found.total_bytes is not None
+    return found.total_bytes
+
+
+@given(widths=st.tuples(WIDTHS, WIDTHS), depth=st.integers(1, 8), variant=st.sampled_from(sorted(VARIANT_COPIES)))
+def test_more_parameters_never_need_less_memory(widths: tuple[int, int], depth: int, variant: str) -> None:
+    small, large = (
+        estimated(dataset="digits", model={"name": "mlp", "width": width, "depth": depth}, sam=variant)
+        for width in sorted(widths)
+    )
+
+    assert (small.parameters or 0) <= (large.parameters or 0)
+    assert total(small) <= total(large)
+
+
+@given(batches=st.tuples(BATCHES, BATCHES), world_size=st.integers(1, 8))
+def test_a_larger_batch_never_needs_less_memory_and_a_share_of_it_never_more(
+    batches: tuple[int, int], world_size: int
+) -> None:
+    small, large = (estimated(dataset="kmnist", model="cnn", batch_size=batch) for batch in sorted(batches))
+    shared = estimated(
+        dataset="kmnist", model="cnn", batch_size=max(batches), resources={"world_size": min(world_size, *batches)}
+    )
+
+    assert total(small) <= total(large)
+    assert total(shared) <= total(large)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "samples"),
+    [
+        ("digits", 1438),  # four fifths of 1797
+        ("cifar10", 50_000),
+        ({"name": "digits", "limit": 7}, 7),
+        ({"name": "digits", "limit": 5000}, 1438),
+        ({"name": "linear", "samples": 30}, 30),
+        ({"name": "linear", "samples": 30, "limit": 20}, 20),
+        ({"name": "table", "path": "a.csv", "target": "y", "limit": 9}, 9),
+        ({"name": "table", "path": "a.csv", "target": "y"}, None),
+    ],
+    ids=str,
+)
+def test_the_training_set_has_so_many_samples(dataset: Any, samples: int | None) -> None:
+    spec = JobSpec.parse({"dataset": dataset})
+    assert spec.dataset is not None
+
+    assert training_samples(spec.dataset) == samples

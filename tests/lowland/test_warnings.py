@@ -42,7 +42,7 @@ def test_of_what_is_usual_nothing_is_told(what: dict[str, Any], variant: str) ->
         ({"optimizer": {"lr": 1.0}}, "optimizer.lr", "10 × the usual 0.1 of sgd on digits; training may diverge"),
         ({"optimizer": {"lr": 0.001}}, "optimizer.lr", "0.01 × the usual 0.1 of sgd on digits; training may hardly"),
         ({"sam": {"variant": "ssam-f", "sparsity": 0.99}}, "sam.sparsity", "only 1 % of the coordinates"),
-        ({"batch_size": 4096}, "batch_size", "batch_size is 4096, and there are at most 1797"),
+        ({"batch_size": 4096}, "batch_size", "batch_size is 4096, and there are at most 1438"),
         ({"batch_size": 64, "dataset": {"name": "digits", "limit": 50}}, "batch_size", "at most 50"),
         ({"batch_size": 1024, "accumulate": 2}, "batch_size", "batch_size × accumulate is 2048"),
         ({"dataset": {"name": "linear", "samples": 100}, "batch_size": 101}, "batch_size", "at most 100"),

@@ -1,0 +1,172 @@
+"""How long a connection that follows a job may stay, and how many there may be. A real server, over sockets."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx2
+import pytest
+
+from ledger import Keys, Ledger, access, transitions
+from lowland.spec import Event
+from tests.api.answers import assert_problem
+from tests.api.callers import key, secret_of
+from tests.api.events import sent
+from tests.api.servers import api_server
+from tests.ledger.playing import submit
+from tests.waiting import until
+
+MOST = 3
+FOLLOWS = ["events", "logs?follow=true", "logs?follow=true&source=events"]
+
+
+@pytest.fixture(scope="module")
+def shared_keys() -> Keys:
+    return Keys("{tstay}:")
+
+
+@pytest.fixture(scope="module")
+def url(redis_url: str, shared_keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server that lets each key follow a few times, and looks often whether it is still good."""
+    store = tmp_path_factory.mktemp("artifacts")
+    with api_server(redis_url, shared_keys, store, LOWLAND_STREAMS_PER_KEY=str(MOST), LOWLAND_PING_S="0.1") as running:
+        yield running
+
+
+@pytest.fixture
+def ledger(redis_url: str, shared_keys: Keys) -> Iterator[Ledger]:
+    """The shared server's; without keys again afterwards."""
+    with Ledger(redis_url, shared_keys) as opened:
+        yield opened
+        opened.run(access.revoke_all_keys())
+
+
+@pytest.fixture
+def web(url: str) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=url, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def ada(ledger: Ledger) -> dict[str, str]:
+    return key(ledger)
+
+
+def test_connections_end_when_their_key_is_revoked(web: httpx2.Client, ledger: Ledger, ada: dict[str, str]) -> None:
+    job_id = submit(ledger, owner="ada")
+    (known,) = ledger.run(access.list_keys())
+    with ExitStack() as streams:
+        answers = [streams.enter_context(web.stream("GET", f"/jobs/{job_id}/{path}", headers=ada)) for path in FOLLOWS]
+        assert [answer.status_code for answer in answers] == [200] * len(FOLLOWS)
+        ledger.run(access.revoke_key(known.id))
+
+        events, _, lines = (answer.read().decode() for answer in answers)
+
+    assert [event.name for event in sent(events.splitlines())] == ["queued"]
+    assert [json.loads(line)["event"] for line in lines.splitlines()] == ["queued"]
+    assert_problem(web.get(f"/jobs/{job_id}/events", headers=ada), 401, "key-refused")
+
+
+def test_a_connection_ends_when_its_key_expires(web: httpx2.Client, ledger: Ledger) -> None:
+    job_id = submit(ledger, owner="ada")
+    with web.stream("GET", f"/jobs/{job_id}/events", headers=key(ledger, expires_in_ms=2000)) as answer:
+        assert answer.status_code == 200
+        assert [event.name for event in sent(answer.iter_lines())] == ["queued"]
+
+
+def test_a_connection_ends_when_its_session_is_closed(web: httpx2.Client, ledger: Ledger, ada: dict[str, str]) -> None:
+    job_id = submit(ledger, owner="ada")
+    token = web.post("/session", json={"key": secret_of(ada)}).json()["csrf_token"]
+    with web.stream("GET", f"/jobs/{job_id}/events") as answer:
+        events = sent(answer.iter_lines())
+        assert next(events).name == "queued"
+        assert web.delete("/session", headers={"X-CSRF-Token": token}).status_code == 204
+
+        assert list(events) == []
+
+
+def test_a_connection_without_a_key_ends_when_the_first_key_is_made(web: httpx2.Client, ledger: Ledger) -> None:
+    needs_no_key(web)
+    job_id = submit(ledger)
+    with web.stream("GET", f"/jobs/{job_id}/events") as answer:
+        key(ledger)
+
+        assert [event.name for event in sent(answer.iter_lines())] == ["queued"]
+
+
+def test_a_connection_stays_while_its_key_is_good(web: httpx2.Client, ledger: Ledger, ada: dict[str, str]) -> None:
+    job_id = submit(ledger, owner="ada")
+    with web.stream("GET", f"/jobs/{job_id}/events", headers=ada) as answer:
+        lines = answer.iter_lines()
+        pings = 0
+        while pings < 5:  # it was looked at again before each
+            pings += next(lines) == ": ping"
+        ledger.run(transitions.ask(job_id, Event.CANCEL))
+
+        assert [event.name for event in sent(lines)] == ["cancelled", "end"]
+
+
+@pytest.mark.parametrize("path", FOLLOWS)
+def test_a_key_follows_so_many_times_at_once_and_again_when_connections_were_cut(
+    web: httpx2.Client, ledger: Ledger, ada: dict[str, str], path: str
+) -> None:
+    job_id, bob = submit(ledger, owner="ada"), key(ledger, "bob")
+    bobs = submit(ledger, owner="bob")
+    with ExitStack() as streams:
+        for _ in range(MOST):
+            opened = streams.enter_context(web.stream("GET", f"/jobs/{job_id}/{path}", headers=ada))
+            assert opened.status_code == 200
+
+        refused = web.get(f"/jobs/{job_id}/{path}", headers=ada)
+
+        assert f"{MOST} connections" in assert_problem(refused, 429, "too-many-streams")["detail"]
+        assert int(refused.headers["retry-after"]) > 0
+        assert web.get(f"/jobs/{job_id}/logs", headers=ada).status_code == 200
+        with web.stream("GET", f"/jobs/{bobs}/{path}", headers=bob) as another:
+            assert another.status_code == 200
+    # the connections are cut
+    until(lambda: follows(web, job_id, path, ada), "there is room again")
+
+
+def test_connections_that_are_refused_or_end_by_themselves_do_not_count(
+    web: httpx2.Client, ledger: Ledger, ada: dict[str, str]
+) -> None:
+    job_id = submit(ledger, owner="ada")
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
+    last = list(sent(web.get(f"/jobs/{job_id}/events", headers=ada).iter_lines()))[-1].id
+    assert last is not None
+    unknown = "0199f3a0-0000-7000-8000-000000000000"
+
+    for _ in range(2 * MOST):
+        answers = [
+            web.get(f"/jobs/{job_id}/events", headers=ada),
+            web.get(f"/jobs/{job_id}/events", headers={**ada, "last-event-id": last}),
+            web.get(f"/jobs/{job_id}/events?after=x", headers=ada),
+            web.get(f"/jobs/{unknown}/events", headers=ada),
+            web.get(f"/jobs/{unknown}/logs?follow=true", headers=ada),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 204, 422, 404, 404]
+
+
+def test_without_keys_an_address_follows_so_many_times(web: httpx2.Client, ledger: Ledger) -> None:
+    needs_no_key(web)
+    job_id = submit(ledger)
+
+    with ExitStack() as streams:
+        answers = [streams.enter_context(web.stream("GET", f"/jobs/{job_id}/events")) for _ in range(MOST + 1)]
+
+        assert [answer.status_code for answer in answers] == [200] * MOST + [429]
+
+
+def needs_no_key(web: httpx2.Client) -> None:
+    """Wait until the server has forgotten the keys of the tests before."""
+    until(lambda: web.get("/jobs").is_success, "no key is needed")
+
+
+def follows(web: httpx2.Client, job_id: str, path: str, headers: dict[str, str]) -> bool:
+    """Whether as many connections can be opened as may be."""
+    with ExitStack() as streams:
+        answers = [
+            streams.enter_context(web.stream("GET", f"/jobs/{job_id}/{path}", headers=headers)) for _ in range(MOST)
+        ]
+        return all(answer.status_code == 200 for answer in answers)
