@@ -39,10 +39,11 @@ def describe(app: FastAPI) -> None:
 def _name_requests(document: dict[str, Any]) -> None:
     """Say of every route that it takes an id for the request and answers one."""
     text = {"type": "string", "minLength": 1, "maxLength": 128}
+    anything = {"type": "string"}  # none is refused
     given = "Names the request in logs and in the answer; printable ASCII without spaces and quotes, else it gets one."
     components = document["components"]
     components["parameters"] = {
-        "RequestId": {"name": REQUEST_ID_HEADER, "in": "header", "description": given, "schema": text}
+        "RequestId": {"name": REQUEST_ID_HEADER, "in": "header", "description": given, "schema": anything}
     }
     components["headers"] = {"RequestId": {"description": "The request's id.", "schema": text}}
     for path in document["paths"].values():

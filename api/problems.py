@@ -123,12 +123,18 @@ def problems(*classes: type[Exception]) -> dict[int | str, dict[str, Any]]:
             declared[status]["headers"] = {"Retry-After": header("integer", "Seconds after which to ask again.")}
     if 401 in declared:
         declared[401]["headers"] = {"WWW-Authenticate": header("string", "`Bearer`")}
+    if 416 in declared:
+        declared[416]["headers"] = {"Content-Range": header("string", "`bytes */N`: how many there are.")}
     return declared
 
 
 def header(kind: str, description: str) -> dict[str, Any]:
     """How a response's header is declared."""
     return {"description": description, "schema": {"type": kind}}
+
+
+#: What a stream says to proxies, as it is declared.
+UNBUFFERED_HEADERS: Final = {"X-Accel-Buffering": header("string", "`no` of a stream: pass it on as it comes.")}
 
 
 def exception_handlers() -> dict[int | type[Exception], Handler]:

@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, StoppingDep, ViewsDep, refuse_repeated_parameters
 from api.errors import HistoryLost, ParametersInvalid
 from api.parameters import Parameters
-from api.problems import problems
+from api.problems import UNBUFFERED_HEADERS, problems
 from api.stream import Follower
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import Position
@@ -18,10 +18,22 @@ from lowland.errors import FieldError
 
 router = APIRouter(tags=["following"])
 
+#: Before OpenAPI 3.2 there is no other place for what each event is.
+_EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Each event.",
+    "properties": {
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string", "description": "What to come again with; absent from `progress`."},
+    },
+    "required": ["event", "data"],
+}
 _STREAM: Final[dict[str, Any]] = {
     "description": "Server-sent events: `queued`, `running` and the other states, `cancel_requested` and the like, "
     "`notice`, `point` (of the series), `progress`, and `end` with the job as the last",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": _EVENT}},
+    "headers": UNBUFFERED_HEADERS,
 }
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 

@@ -10,7 +10,7 @@ from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, refuse_repeated_par
 from api.errors import LogMissing, ParametersInvalid
 from api.job_logs import JobLogs, event_lines
 from api.parameters import Parameters
-from api.problems import problems
+from api.problems import UNBUFFERED_HEADERS, problems
 from ledger import JobNotFound, LedgerUnavailable, reads
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(refuse_repeated_parameters)])
@@ -51,7 +51,11 @@ async def _logs(request: Request, job_id: JobId, ledger: LedgerDep, settings: Se
     "/jobs/{job_id}/logs",
     response_class=PlainTextResponse,
     responses={
-        200: {"description": "The lines; none where the job has not run yet", "content": _CONTENT},
+        200: {
+            "description": "The lines; none where the job has not run yet",
+            "content": _CONTENT,
+            "headers": UNBUFFERED_HEADERS,
+        },
         **problems(JobNotFound, LogMissing, ParametersInvalid, LedgerUnavailable),
     },
 )
