@@ -7,7 +7,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from api.problems import Problem
+from api.examples import add_examples
+from api.problems import Problem, problem_examples
 from api.requests import REQUEST_ID_HEADER
 from lowland.spec import JobSpec
 from lowland.spec.unions import tagged_union
@@ -30,7 +31,9 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = from_routes()
         document["components"]["schemas"] |= _schemas()
+        document["components"]["examples"] = problem_examples()
         _name_requests(document)
+        add_examples(document)
         return document
 
     app.openapi = openapi

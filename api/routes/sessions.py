@@ -74,7 +74,12 @@ async def _shown_key(
 
 @router.post(
     "/session",
-    openapi_extra={"requestBody": {"content": {"application/json": {"schema": _BODY}}}},
+    openapi_extra={
+        "requestBody": {
+            "description": "Not read where `Authorization` shows a key.",
+            "content": {"application/json": {"schema": _BODY}},
+        }
+    },
     responses={
         200: {"headers": {"Set-Cookie": header("string", f"`{SESSION_COOKIE}`, for browsers; no script can read it.")}},
         **problems(*_REFUSALS, BodyMalformed, BodyTooLarge, ContentTypeUnsupported),
