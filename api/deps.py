@@ -4,8 +4,10 @@ import asyncio
 import json
 import re
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from itertools import islice
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Path, Request
@@ -20,7 +22,8 @@ from api.views import Views
 from ledger import AsyncLedger, Idempotency, JobNotFound, WeightsMissing, reads
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import JobSpec
-from lowland.spec.show import shown
+from lowland.spec.explain import MAX_MISTAKES
+from lowland.spec.show import public, shown
 
 #: How our ids look; anything else names no job. Nothing else may become part of a key in Redis.
 ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -114,7 +117,7 @@ async def _idempotency(
     if len(given) > 1 or not _KEY_PATTERN.fullmatch(given[0]):
         problem = "is given more than once" if len(given) > 1 else f"is {shown(given[0])}"
         detail = f"{_KEY_HEADER} {problem}; give one, of 1 to 255 printable ASCII characters"
-        raise ParametersInvalid([FieldError(field=_KEY_HEADER, value=given[0], detail=detail)])
+        raise ParametersInvalid([FieldError(field=_KEY_HEADER, value=public(given[0]), detail=detail)])
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     digest = sha256(canonical.encode()).digest()[:_FINGERPRINT_BYTES]
     return Idempotency(key=given[0], fingerprint=urlsafe_b64encode(digest).decode().rstrip("="))
@@ -147,8 +150,8 @@ async def refuse_parameters(request: Request) -> None:
     if request.query_params:
         raise ParametersInvalid(
             [
-                FieldError(field=name, value=value, detail=f"{name} is not a parameter here; there is none")
-                for name, value in request.query_params.items()
+                FieldError(field=name, value=public(value), detail=f"{name} is not a parameter here; there is none")
+                for name, value in islice(request.query_params.items(), MAX_MISTAKES)
             ]
         )
 
@@ -157,14 +160,16 @@ def refuse_repeated_parameters_but(*many: str) -> Callable[[Request], Awaitable[
     """Of a parameter given twice nobody knows which is meant, unless it is one of which there may be many."""
 
     async def refuse(request: Request) -> None:
-        names = [name for name, _ in request.query_params.multi_items() if name not in many]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
+        counts = Counter(name for name, _ in request.query_params.multi_items() if name not in many)
+        if repeated := sorted(name for name, count in counts.items() if count > 1):
             raise ParametersInvalid(
                 [
                     FieldError(
-                        field=name, value=request.query_params.getlist(name), detail=f"{name} is given more than once"
+                        field=name,
+                        value=public(request.query_params.getlist(name)),
+                        detail=f"{name} is given more than once",
                     )
-                    for name in repeated
+                    for name in repeated[:MAX_MISTAKES]
                 ]
             )
 

@@ -15,6 +15,7 @@ from api.stream import Follower
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import Position
 from lowland.errors import FieldError
+from lowland.spec.show import public
 
 router = APIRouter(tags=["following"])
 
@@ -91,4 +92,4 @@ def _position(given: str) -> Position:
     try:
         return Position.read(given)
     except ValueError as error:
-        raise ParametersInvalid([FieldError(field="Last-Event-ID", value=given, detail=str(error))]) from error
+        raise ParametersInvalid([FieldError(field="Last-Event-ID", value=public(given), detail=str(error))]) from error
