@@ -6,7 +6,9 @@ a dependency depends on anew wherever that is named, though its value is kept.
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Path, Request
@@ -20,6 +22,8 @@ from api.settings import ApiSettings
 from api.views import Views
 from ledger import AsyncLedger, JobNotFound
 from lowland.errors import FieldError
+from lowland.spec.explain import MAX_MISTAKES
+from lowland.spec.show import public
 
 #: How our ids look; anything else names no job. Nothing else may become part of a key in Redis.
 ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -81,8 +85,8 @@ async def refuse_parameters(request: Request) -> None:
     if request.query_params:
         raise ParametersInvalid(
             [
-                FieldError(field=name, value=value, detail=f"{name} is not a parameter here; there is none")
-                for name, value in request.query_params.items()
+                FieldError(field=name, value=public(value), detail=f"{name} is not a parameter here; there is none")
+                for name, value in islice(request.query_params.items(), MAX_MISTAKES)
             ]
         )
 
@@ -91,14 +95,16 @@ def refuse_repeated_parameters_but(*many: str) -> Callable[[Request], Awaitable[
     """Of a parameter given twice nobody knows which is meant, unless it is one of which there may be many."""
 
     async def refuse(request: Request) -> None:
-        names = [name for name, _ in request.query_params.multi_items() if name not in many]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
+        counts = Counter(name for name, _ in request.query_params.multi_items() if name not in many)
+        if repeated := sorted(name for name, count in counts.items() if count > 1):
             raise ParametersInvalid(
                 [
                     FieldError(
-                        field=name, value=request.query_params.getlist(name), detail=f"{name} is given more than once"
+                        field=name,
+                        value=public(request.query_params.getlist(name)),
+                        detail=f"{name} is given more than once",
                     )
-                    for name in repeated
+                    for name in repeated[:MAX_MISTAKES]
                 ]
             )
 

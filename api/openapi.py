@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.access import SESSION_COOKIE
-from api.problems import Problem
+from api.examples import add_examples
+from api.problems import Problem, problem_examples
 from api.requests import REQUEST_ID_HEADER
 from lowland.spec import JobSpec
 from lowland.spec.catalogue import DIALECT
@@ -38,11 +39,13 @@ def describe(app: FastAPI, lists: Mapping[str, Callable[[], BaseModel]]) -> None
     def openapi() -> dict[str, Any]:
         document = from_routes()
         document["components"]["schemas"] |= _schemas()
+        document["components"]["examples"] = problem_examples()
         _name_requests(document)
         _name_sessions(document)
         for path, made in lists.items():
             answer = document["paths"][path]["get"]["responses"]["200"]
             answer["content"]["application/json"]["example"] = _beginning(made().model_dump(mode="json"))
+        add_examples(document)
         return document
 
     app.openapi = openapi
@@ -56,10 +59,11 @@ def _beginning(answer: dict[str, Any]) -> dict[str, Any]:
 def _name_requests(document: dict[str, Any]) -> None:
     """Say of every route that it takes an id for the request and answers one."""
     text = {"type": "string", "minLength": 1, "maxLength": 128}
+    anything = {"type": "string"}  # none is refused
     given = "Names the request in logs and in the answer; printable ASCII without spaces and quotes, else it gets one."
     components = document["components"]
     components["parameters"] = {
-        "RequestId": {"name": REQUEST_ID_HEADER, "in": "header", "description": given, "schema": text}
+        "RequestId": {"name": REQUEST_ID_HEADER, "in": "header", "description": given, "schema": anything}
     }
     components["headers"] = {"RequestId": {"description": "The request's id.", "schema": text}}
     for path in document["paths"].values():

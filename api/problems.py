@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from inspect import cleandoc
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -111,27 +112,75 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     Exception: Kind(500, "internal-error", "The server made a mistake"),
 }
 
+#: What examples of some kinds have beside or instead of what all have.
+_EXAMPLES: Final[Mapping[type[Exception], Mapping[str, Any]]] = {
+    SpecInvalid: {
+        "detail": "sam.rho is -0.1; give a number >= 0",
+        "errors": [{"field": "sam.rho", "value": -0.1, "detail": "sam.rho is -0.1; give a number >= 0"}],
+    },
+    errors.ParametersInvalid: {
+        "detail": "limit is 0; give an integer >= 1",
+        "errors": [{"field": "limit", "value": "0", "detail": "limit is 0; give an integer >= 1"}],
+    },
+    EventRefused: {"job_status": "succeeded", "allowed_from": ["queued", "running"]},
+    DeletionRefused: {"job_status": "running", "allowed_from": ["succeeded", "failed", "cancelled"]},
+}
+
 
 def problems(*classes: type[Exception]) -> dict[int | str, dict[str, Any]]:
     """What a route declares about the errors it answers, for `responses=`."""
-    titles: dict[int, list[str]] = {}
+    kinds: dict[int, list[Kind]] = {}
     for kind in (KINDS[cls] for cls in classes):
-        titles.setdefault(kind.status, []).append(kind.title)
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        kinds.setdefault(kind.status, []).append(kind)
     declared: dict[int | str, dict[str, Any]] = {
-        status: {"description": "; ".join(found), "content": content} for status, found in titles.items()
+        status: {
+            "description": "; ".join(kind.title for kind in found),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {kind.slug: {"$ref": f"#/components/examples/{kind.slug}"} for kind in found},
+                }
+            },
+        }
+        for status, found in kinds.items()
     }
     for status in (429, 503):
         if status in declared:
             declared[status]["headers"] = {"Retry-After": header("integer", "Seconds after which to ask again.")}
     if 401 in declared:
         declared[401]["headers"] = {"WWW-Authenticate": header("string", "`Bearer`")}
+    if 416 in declared:
+        declared[416]["headers"] = {"Content-Range": header("string", "`bytes */N`: how many there are.")}
     return declared
+
+
+def problem_examples() -> dict[str, Any]:
+    """An example of each kind of problem, by its slug, for the document's components."""
+    return {kind.slug: {"summary": kind.title, "value": _example(cls, kind)} for cls, kind in KINDS.items()}
+
+
+def _example(cls: type[Exception], kind: Kind) -> dict[str, Any]:
+    is_ours = cls not in {Exception, ClientDisconnect}  # of ours, the docstring says when it is raised
+    problem = {
+        "type": TYPE_PREFIX + kind.slug,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": cleandoc(str(cls.__doc__)).splitlines()[0] if is_ours else kind.title,
+        "instance": "/jobs",
+        "request_id": "01a20eac4e6a74febc8899ef8f3dca2e",
+    }
+    if cls in _EXAMPLES:
+        problem |= _EXAMPLES[cls]
+    return problem
 
 
 def header(kind: str, description: str) -> dict[str, Any]:
     """How a response's header is declared."""
     return {"description": description, "schema": {"type": kind}}
+
+
+#: What a stream says to proxies, as it is declared.
+UNBUFFERED_HEADERS: Final = {"X-Accel-Buffering": header("string", "`no` of a stream: pass it on as it comes.")}
 
 
 def exception_handlers() -> dict[int | type[Exception], Handler]:

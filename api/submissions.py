@@ -18,7 +18,7 @@ from api.errors import ParametersInvalid
 from ledger import AsyncLedger, Idempotency, WeightsMissing, reads
 from lowland.errors import FieldError, SpecInvalid
 from lowland.spec import JobSpec
-from lowland.spec.show import shown
+from lowland.spec.show import public, shown
 
 #: Makes a POST happen once (draft-ietf-httpapi-idempotency-key-header).
 _KEY_HEADER: Final = "Idempotency-Key"
@@ -68,7 +68,7 @@ def _idempotency(headers: Sequence[str], body: object) -> Idempotency | None:
     if len(given) > 1 or not _KEY_PATTERN.fullmatch(given[0]):
         problem = "is given more than once" if len(given) > 1 else f"is {shown(given[0])}"
         detail = f"{_KEY_HEADER} {problem}; give one, of 1 to 255 printable ASCII characters"
-        raise ParametersInvalid([FieldError(field=_KEY_HEADER, value=given[0], detail=detail)])
+        raise ParametersInvalid([FieldError(field=_KEY_HEADER, value=public(given[0]), detail=detail)])
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     digest = sha256(canonical.encode()).digest()[:_FINGERPRINT_BYTES]
     return Idempotency(key=given[0], fingerprint=urlsafe_b64encode(digest).decode().rstrip("="))

@@ -1,5 +1,11 @@
-"""Write the reference pages from the code they describe: `python docs/generate.py`. A test fails when one is stale."""
+"""Write the reference pages from the code they describe: `python docs/generate.py`. A test fails when one is stale.
 
+The API's document is not written where that takes something from those who use it, unless that is what is meant:
+`--incompatible`.
+"""
+
+import argparse
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import cleandoc
@@ -14,8 +20,9 @@ from pydantic.fields import FieldInfo
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from api import ApiSettings  # noqa: E402  the rooms lie beside docs, not in site-packages
+from api import ApiSettings, create_app  # noqa: E402  the rooms lie beside docs, not in site-packages
 from api.metrics import METRICS  # noqa: E402
+from docs.compatibility import incompatibilities  # noqa: E402
 from ledger import LedgerSettings  # noqa: E402
 from lowland.spec import JobSpec  # noqa: E402
 from lowland.spec.base import wire_fields  # noqa: E402
@@ -163,11 +170,26 @@ counted by each API process for itself, since it started.
 """
 
 
+OPENAPI: Final = "docs/reference/openapi.json"
+
+
+def openapi_page() -> str:
+    """The document that `GET /openapi.json` answers."""
+    return json.dumps(create_app(ApiSettings()).openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
+def taken_away() -> list[str]:
+    """What the API no longer allows or promises, that it did by the document as it is written down."""
+    written = ROOT / OPENAPI
+    return incompatibilities(json.loads(written.read_text()), json.loads(openapi_page())) if written.exists() else []
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/job-spec.md": job_spec_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/states.md": states_page,
     "docs/reference/metrics.md": metrics_page,
+    OPENAPI: openapi_page,
 }
 
 
@@ -269,6 +291,15 @@ def _plain(recipe: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {shown(value)}" for name, value in recipe.items())
 
 
-if __name__ == "__main__":
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--incompatible", action="store_true", help="take away what the API has allowed or promised")
+    if not parser.parse_args().incompatible and (changes := taken_away()):
+        listed = "\n".join(f"incompatible: {change}" for change in changes)
+        sys.exit(f"{listed}\nnothing was written; where this is meant, say so in CHANGELOG.md and give --incompatible")
     for page, make in PAGES.items():
         (ROOT / page).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main()

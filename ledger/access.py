@@ -62,7 +62,7 @@ def new_secret() -> str:
 
 def digest_of(secret: str) -> str:
     """By what the ledger knows a key or a session."""
-    return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def read_keys(text: str) -> Mapping[str, AccessKey]:

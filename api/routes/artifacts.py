@@ -18,6 +18,17 @@ _BYTES: Final[dict[str, Any]] = {"content": {"*/*": {"schema": {"type": "string"
 _HEADERS: Final = {
     "ETag": header("string", "Its sha256 in hexadecimal, in quotes."),
     "Repr-Digest": header("string", "`sha-256=:BASE64:` of the whole file, also beside a range of it (RFC 9530)."),
+    "Last-Modified": header("string", "When it was written."),
+    "Accept-Ranges": header("string", "`bytes`"),
+    "Content-Disposition": header("string", "Its name, for browsers to save it under."),
+    "X-Content-Type-Options": header("string", "`nosniff`"),
+}
+_CONTENT_RANGE: Final = {"Content-Range": header("string", "Which bytes, of how many.")}
+_RANGE: Final[dict[str, Any]] = {
+    "name": "Range",
+    "in": "header",
+    "description": "`bytes=0-99`: only these (RFC 9110).",
+    "schema": {"type": "string"},
 }
 _WHOLE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The file", "headers": _HEADERS, **_BYTES},
@@ -42,9 +53,10 @@ async def list_artifacts(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Art
 @router.get(
     "/jobs/{job_id}/artifacts/{name}",
     response_class=ArtifactResponse,
+    openapi_extra={"parameters": [_RANGE]},
     responses={
         **_WHOLE,
-        206: {"description": "The range that was asked for", "headers": _HEADERS, **_BYTES},
+        206: {"description": "The range that was asked for", "headers": _HEADERS | _CONTENT_RANGE, **_BYTES},
         **problems(
             JobNotFound, ArtifactNotFound, ArtifactLost, RangeUnsatisfiable, ParametersInvalid, LedgerUnavailable
         ),

@@ -12,18 +12,31 @@ from api.errors import HistoryLost, ParametersInvalid, RateLimited, TooManyStrea
 from api.following import StayDep, count_stream
 from api.history import Follower
 from api.parameters import Parameters
-from api.problems import problems
+from api.problems import UNBUFFERED_HEADERS, problems
 from api.stream import messages
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import Position
 from lowland.errors import FieldError
+from lowland.spec.show import public
 
 router = APIRouter(tags=["following"])
 
+#: Before OpenAPI 3.2 there is no other place for what each event is.
+_EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Each event.",
+    "properties": {
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string", "description": "What to come again with; absent from `progress`."},
+    },
+    "required": ["event", "data"],
+}
 _STREAM: Final[dict[str, Any]] = {
     "description": "Server-sent events: `queued`, `running` and the other states, `cancel_requested` and the like, "
     "`notice`, `point` (of the series), `progress`, and `end` with the job as the last",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": _EVENT}},
+    "headers": UNBUFFERED_HEADERS,
 }
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -83,4 +96,4 @@ def _position(given: str) -> Position:
     try:
         return Position.read(given)
     except ValueError as error:
-        raise ParametersInvalid([FieldError(field="Last-Event-ID", value=given, detail=str(error))]) from error
+        raise ParametersInvalid([FieldError(field="Last-Event-ID", value=public(given), detail=str(error))]) from error

@@ -15,7 +15,7 @@ from api.following import StayDep, counted
 from api.history import MOST, Follower
 from api.job_logs import EngineLogs, event_lines, follow_events
 from api.parameters import Parameters
-from api.problems import problems
+from api.problems import UNBUFFERED_HEADERS, problems
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import EVENTS_ALONE
 
@@ -73,7 +73,11 @@ async def _logs(job_id: JobId, ledger: LedgerDep, settings: SettingsDep, sees: S
     response_class=PlainTextResponse,
     dependencies=[Depends(_counted)],
     responses={
-        200: {"description": "The lines; none where the job has not run yet", "content": _CONTENT},
+        200: {
+            "description": "The lines; none where the job has not run yet",
+            "content": _CONTENT,
+            "headers": UNBUFFERED_HEADERS,
+        },
         **problems(
             JobNotFound, LogMissing, HistoryLost, ParametersInvalid, RateLimited, TooManyStreams, LedgerUnavailable
         ),

@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict
 from api.access import GUARD_PROBLEMS, SESSION_COOKIE, Caller, WhoDep, admit, csrf_token
 from api.bodies import read_json
 from api.deps import LedgerDep, SettingsDep, refuse_parameters
-from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, KeyRefused, ParametersInvalid, ScopeMissing
+from api.errors import (
+    BodyMalformed,
+    BodyTooLarge,
+    ContentTypeUnsupported,
+    KeyMissing,
+    KeyRefused,
+    ParametersInvalid,
+    ScopeMissing,
+)
 from api.problems import header, problems
 from ledger import access
 from ledger.access import SESSION_MS, digest_of
@@ -55,6 +63,8 @@ async def _shown_key(
 ) -> str:
     if shown is not None:
         return shown.credentials
+    if "content-type" not in request.headers:
+        raise KeyMissing  # neither a header nor a body
     match await read_json(request, max_bytes=settings.max_body_bytes):
         case {"key": str(key), **others} if not others:
             return key
@@ -65,7 +75,10 @@ async def _shown_key(
 @router.post(
     "/session",
     openapi_extra={
-        "requestBody": {"content": {"application/json": {"schema": _BODY}}},
+        "requestBody": {
+            "description": "Not read where `Authorization` shows a key.",
+            "content": {"application/json": {"schema": _BODY}},
+        },
         "security": [{}],  # the body may have it
     },
     responses={
@@ -101,7 +114,14 @@ async def get_session(request: Request, caller: WhoDep, response: Response) -> S
     return Session.of(caller, csrf=csrf_token(request.cookies[SESSION_COOKIE]) if caller.by_session else None)
 
 
-@router.delete("/session", status_code=204, responses=problems(*_REFUSALS))
+@router.delete(
+    "/session",
+    status_code=204,
+    responses={
+        204: {"headers": {"Set-Cookie": header("string", f"Takes `{SESSION_COOKIE}` away.")}},
+        **problems(*_REFUSALS),
+    },
+)
 async def close_session(request: Request, caller: WhoDep, ledger: LedgerDep, response: Response) -> None:
     """End the session of the cookie that is sent; other API processes believe in it for some seconds more."""
     if session := request.cookies.get(SESSION_COOKIE):

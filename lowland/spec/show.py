@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, cast
 
 from pydantic import BaseModel
@@ -15,6 +16,8 @@ MAX_SHOWN: Final = 80
 MAX_NAMES: Final = 24
 #: Deeper values are left out.
 MAX_DEPTH: Final = 6
+#: Of more entries only so many are given back.
+MAX_ENTRIES: Final = 100
 #: Larger integers are described; writing them out takes quadratic time.
 MAX_INTEGER_BITS: Final = 128
 #: Fields whose values never come back.
@@ -26,19 +29,23 @@ _CREDENTIALS: Final = re.compile(r"://[^/@\s]+@")
 
 
 def public(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """The value as JSON values, with secrets hidden, long strings cut and deep ones left out."""
+    """The value as JSON values, with secrets hidden, long strings and lists cut and deep ones left out."""
     match value:
         case BaseModel():
             return public(value.model_dump(mode="json"), depth)
         case Mapping() | list() | tuple() if depth == 0:
             return "…"
         case Mapping():
-            pairs = cast("Mapping[object, object]", value).items()
-            return {str(key): "(hidden)" if key in SECRET_FIELDS else public(item, depth - 1) for key, item in pairs}
+            members = cast("Mapping[object, object]", value)
+            pairs = islice(members.items(), MAX_ENTRIES)
+            told = {str(key): "(hidden)" if key in SECRET_FIELDS else public(item, depth - 1) for key, item in pairs}
+            return told if len(members) <= MAX_ENTRIES else told | {"…": "…"}
         case str():
             return cut(_CREDENTIALS.sub("://(hidden)@", value))
         case list() | tuple():
-            return [public(item, depth - 1) for item in cast("Sequence[object]", value)]
+            entries = cast("Sequence[object]", value)
+            told = [public(item, depth - 1) for item in entries[:MAX_ENTRIES]]
+            return told if len(entries) <= MAX_ENTRIES else [*told, "…"]
         case bool() | None:
             return value
         case int():
@@ -62,6 +69,8 @@ def cut(text: str) -> str:
 
 def nearest(name: str, known: Collection[str]) -> str | None:
     """The known name that `name` is probably a slip of, if any."""
+    if len(name) > MAX_SHOWN:  # no name is as long, and the search takes its time
+        return None
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
     return close[0] if close else None
 

@@ -1,6 +1,7 @@
 """JSON, read strictly: what two readers could understand differently is refused.
 
-Stricter than `json.loads`: UTF-8 only, no NaN or Infinity, no key twice in an object, bounded nesting.
+Stricter than `json.loads`: UTF-8 only, no NaN or Infinity, no key twice in an object, bounded nesting and number of
+values.
 """
 
 import json
@@ -9,6 +10,8 @@ from typing import Final, cast
 
 #: Deeper documents are refused; a job spec needs 4.
 MAX_DEPTH: Final = 32
+#: Documents of more values are refused: what is wrong with each takes time to find. A list in a job has 10,000 at most.
+MAX_VALUES: Final = 20_000
 #: Longer integers are read as floats, which no integer field takes: Python's own conversion takes quadratic time.
 MAX_INTEGER_DIGITS: Final = 300
 
@@ -41,8 +44,7 @@ def parse_json(raw: bytes, *, what: str) -> object:
         raise JsonMalformed(f"line {error.lineno}, column {error.colno} of {what}: {error.msg}") from error
     except RecursionError as error:
         raise _too_deep(what) from error
-    if _is_deeper_than(MAX_DEPTH, value):
-        raise _too_deep(what)
+    _refuse_beyond_measure(value, what)
     return value
 
 
@@ -63,11 +65,15 @@ def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object
     return members
 
 
-def _is_deeper_than(limit: int, value: object) -> bool:
-    level = [value]
-    for _ in range(limit):
+def _refuse_beyond_measure(value: object, what: str) -> None:
+    level, values = [value], 1
+    for _ in range(MAX_DEPTH):
         level = [child for node in level for child in _children(node)]
-    return any(isinstance(node, list | dict) for node in level)
+        values += len(level)
+    if any(isinstance(node, list | dict) for node in level):
+        raise _too_deep(what)
+    if values > MAX_VALUES:
+        raise JsonMalformed(f"{what} has {values:,} values; give at most {MAX_VALUES:,}")
 
 
 def _children(node: object) -> Iterable[object]:

@@ -60,9 +60,30 @@ def test_every_error_is_declared_as_a_problem_document(document: dict[str, Any])
         failures = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
         assert failures or path == "/healthz"
         for answer in failures.values():
-            assert answer["content"] == {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            }
+            [(media_type, content)] = answer["content"].items()
+            assert media_type == "application/problem+json"
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_every_body_has_examples_that_fit_its_schema(document: dict[str, Any]) -> None:
+    for where, content in bodies(document):
+        given = [content["example"]] if "example" in content else examples_of(content, document)
+        assert given, f"{where} has no example"
+        schema = {**content["schema"], "components": document["components"]}
+        for example in given:
+            jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(example)
+
+
+def test_every_status_shows_its_own_kinds_of_problems(document: dict[str, Any]) -> None:
+    kinds = {f"urn:lowland:problem:{kind.slug}": kind for kind in KINDS.values()}
+    for _, path, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            content = answer.get("content", {}).get("application/problem+json")
+            if content:
+                examples = examples_of(content, document)
+                assert examples, f"{path} {status}"
+                assert {example["status"] for example in examples} == {int(status)}
+                assert answer["description"] == "; ".join(kinds[example["type"]].title for example in examples)
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -149,6 +170,22 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
             if method == "parameters":  # what all of them take
                 continue
             yield method, path, operation
+
+
+def bodies(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What goes in and out as JSON."""
+    for method, path, operation in operations(document):
+        for name, body in {"body": operation.get("requestBody", {}), **operation["responses"]}.items():
+            for media_type, content in body.get("content", {}).items():
+                if media_type in {"application/json", "application/problem+json"}:
+                    yield f"{method} {path} {name}", content
+
+
+def examples_of(content: dict[str, Any], document: dict[str, Any]) -> list[Any]:
+    """The values of its examples, also of those that stand among the components."""
+    given = content.get("examples", {}).values()
+    named = document["components"]["examples"]
+    return [named[each["$ref"].rpartition("/")[2]]["value"] if "$ref" in each else each["value"] for each in given]
 
 
 def references(node: Any) -> Iterator[str]:
