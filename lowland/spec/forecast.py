@@ -42,4 +42,5 @@ def _costs(spec: JobSpec) -> dict[str, Any]:
     said = spec.model_dump(exclude=set(_FREE))
     said["sam"].pop("rho", None)
     said["optimizer"] = spec.optimizer.name
-    return {**said, "device": spec.device_class, "world_size": spec.resources.world_size}
+    variables = len(spec.start) if spec.start else None
+    return {**said, "variables": variables, "device": spec.device_class, "world_size": spec.resources.world_size}

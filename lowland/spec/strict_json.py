@@ -6,6 +6,7 @@ values.
 
 import json
 from collections.abc import Iterable
+from math import isfinite
 from typing import Final, cast
 
 #: Deeper documents are refused; a job spec needs 4.
@@ -35,6 +36,7 @@ def parse_json(raw: bytes, *, what: str) -> object:
         value = json.loads(
             raw.decode("utf-8-sig"),
             parse_constant=_refuse_constant,
+            parse_float=_read_number,
             parse_int=_read_integer,
             object_pairs_hook=_object_without_repeats,
         )
@@ -53,7 +55,15 @@ def _refuse_constant(name: str) -> float:
 
 
 def _read_integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else float(digits)
+    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else _read_number(digits)
+
+
+def _read_number(text: str) -> float:
+    if isfinite(number := float(text)):
+        return number
+    raise JsonMalformed(
+        f"{text if len(text) < 40 else text[:20] + '...'} is beyond what a number can be; give a finite one"
+    )
 
 
 def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -70,10 +80,10 @@ def _refuse_beyond_measure(value: object, what: str) -> None:
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in _children(node)]
         values += len(level)
+        if values > MAX_VALUES:
+            raise JsonMalformed(f"{what} has more than {MAX_VALUES:,} values; give fewer")
     if any(isinstance(node, list | dict) for node in level):
         raise _too_deep(what)
-    if values > MAX_VALUES:
-        raise JsonMalformed(f"{what} has {values:,} values; give at most {MAX_VALUES:,}")
 
 
 def _children(node: object) -> Iterable[object]:
