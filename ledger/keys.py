@@ -28,6 +28,8 @@ LAYOUT: Final[Mapping[str, str]] = {
     # waiting
     "queues": "queues",  # set     "class:world_size:memory:labels:version:owner" of every queue that is not empty
     "queue": "queue:%s",  # zset    job ids, by priority, then age
+    "needs": "needs",  # set     "class:world_size:memory:labels:version:" of all jobs that are queued
+    "needing": "needing:%s",  # zset    ids of queued jobs of all owners that need the same, by priority, then age
     "running": "running",  # hash    owner -> running jobs
     "wake": "wake",  # list    the keeper blocks on it
     # running
@@ -56,7 +58,7 @@ LAYOUT: Final[Mapping[str, str]] = {
 }
 
 #: Raised with every change of the layout that an older server could not read.
-SCHEMA: Final = "4"
+SCHEMA: Final = "5"
 
 
 def check_schema(found: str) -> None:

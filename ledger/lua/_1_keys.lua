@@ -38,9 +38,11 @@ local function get(id, ...)
   return unpack(redis.call('HMGET', key('job', id), ...))
 end
 
--- What GET shows of a job has changed: count that, and wake those who follow it.
+-- What GET shows of a job has changed: give that a version, and wake those who follow it. Versions are times, so that a
+-- server that has lost its last second does not give one again for something else.
 local function changed(id)
-  redis.call('HINCRBY', key('job', id), 'version', 1)
+  local version = math.max(tonumber(get(id, 'version') or 0) + 1, now_ms())
+  redis.call('HSET', key('job', id), 'version', integer(version))
   redis.call('PUBLISH', key('changes'), id)
 end
 
@@ -101,13 +103,21 @@ local function move(id, event)
   return to
 end
 
+-- What the jobs of a queue need, whosever they are.
+local function without_owner(name)
+  return string.match(name, '^.-:.-:.-:.-:.-:')
+end
+
 -- A job that was put back keeps the place its age gives it.
 local function enqueue(id, now)
   local priority, created_ms, name, owner = get(id, 'priority', 'created_ms', 'queue', 'owner')
   redis.call('HSET', key('job', id), 'queued_ms', integer(now))
   redis.call('SADD', key('unfinished', owner), id)
-  redis.call('ZADD', key('queue', name), integer((TOP_PRIORITY - priority) * PRIORITY_STEP + created_ms), id)
+  local score = integer((TOP_PRIORITY - priority) * PRIORITY_STEP + created_ms)
+  redis.call('ZADD', key('queue', name), score, id)
   redis.call('SADD', key('queues'), name)
+  redis.call('ZADD', key('needing', without_owner(name)), score, id)
+  redis.call('SADD', key('needs'), without_owner(name))
   wake_keeper()
 end
 
@@ -116,6 +126,9 @@ local function dequeue(id)
   redis.call('HDEL', key('job', id), 'queued_ms')
   redis.call('ZREM', key('queue', name), id)
   if redis.call('ZCARD', key('queue', name)) == 0 then redis.call('SREM', key('queues'), name) end
+  local needs = without_owner(name)
+  redis.call('ZREM', key('needing', needs), id)
+  if redis.call('ZCARD', key('needing', needs)) == 0 then redis.call('SREM', key('needs'), needs) end
 end
 
 -- Nobody tries any more to tell a job's owner of something that waited.

@@ -39,9 +39,9 @@ local function free_slots_of(said)
   return free
 end
 
--- Every live machine that takes jobs; with room to remember which queues one of them could run.
+-- Every live machine that takes jobs; with room to remember, in one call, what one of them could run.
 local function live_machines()
-  local live = {could_run = {}}
+  local live = {could_run = {}, looks = 0}
   for _, worker in ipairs(redis.call('ZRANGE', key('workers'), integer(now_ms() - WORKER_ALIVE_MS), '+inf', 'BYSCORE')) do
     local said = machine(worker)
     if said and not said.draining then

@@ -1,21 +1,28 @@
 -- Showing a job.
 
--- Jobs that are claimed before one with this score in its own queue, `ahead` of them in that, as far as priority and age
--- decide, of those that a live worker could run; and those of them that have a higher priority.
+-- a call looks no more often than this for jobs ahead of others: people may need any number of different things
+local LOOKS = 2000
+
+-- Jobs that are claimed before one with this score, as far as priority and age decide, of those that a live worker could
+-- run; and those of them that have a higher priority. At least so many, where the call has looked often enough.
 local function jobs_ahead(own, score, ahead, class, live)
   local next_priority = integer(math.floor(tonumber(score) / PRIORITY_STEP) * PRIORITY_STEP)
-  local higher = 0
-  for _, name in ipairs(redis.call('SMEMBERS', key('queues'))) do
-    local needs = needs_of(name)
-    if needs.class == class or needs.class == 'any' or class == 'any' then
-      if live.could_run[name] == nil then
-        live.could_run[name] = false
-        for _, said in ipairs(live) do live.could_run[name] = live.could_run[name] or could_run(said, needs) end
+  local higher = redis.call('ZCOUNT', key('needing', own), '-inf', '(' .. next_priority)
+  live.needs = live.needs or redis.call('SMEMBERS', key('needs'))
+  for _, name in ipairs(live.needs) do
+    if live.looks == LOOKS then break end
+    live.looks = live.looks + 1
+    if live.could_run[name] == nil then
+      local needs = needs_of(name)
+      live.could_run[name] = false
+      for _, said in ipairs(live) do
+        if could_run(said, needs) then live.could_run[name] = needs.class end
       end
-      if name == own or live.could_run[name] then
-        higher = higher + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. next_priority)
-        if name ~= own then ahead = ahead + redis.call('ZCOUNT', key('queue', name), '-inf', '(' .. score) end
-      end
+    end
+    local runs_on = live.could_run[name]
+    if name ~= own and runs_on and (runs_on == class or runs_on == 'any' or class == 'any') then
+      higher = higher + redis.call('ZCOUNT', key('needing', name), '-inf', '(' .. next_priority)
+      ahead = ahead + redis.call('ZCOUNT', key('needing', name), '-inf', '(' .. score)
     end
   end
   return ahead, higher
@@ -24,7 +31,7 @@ end
 -- Why a queued job waits: {jobs ahead, those of higher priority, live workers of its class, those of them that read its
 -- spec, those of them that have its labels, the most devices with its memory that one of those has, the most that are
 -- free on one of them, whether its owner is at quota, the worker that keeps devices free for it or ''}
---   name, score, ahead  its queue, its score there, and how many are ahead of it there
+--   name, score, ahead  its queue, its score there, and how many who need the same are ahead of it
 local function waiting(id, name, score, ahead, live)
   local reserved_by = ''
   local needs = needs_of(name)
@@ -45,7 +52,7 @@ local function waiting(id, name, score, ahead, live)
       end
     end
   end
-  local all_ahead, higher = jobs_ahead(name, score, ahead, needs.class, live)
+  local all_ahead, higher = jobs_ahead(without_owner(name), score, ahead, needs.class, live)
   return {all_ahead, higher, of_class, of_version, of_labels, devices, free, at_quota, reserved_by}
 end
 
@@ -54,8 +61,8 @@ local function show(id, live)
   local status, packed, name = get(id, 'status', 'packed', 'queue')
   local why = {}
   if status == 'queued' then
-    local queue = key('queue', name)
-    why = waiting(id, name, redis.call('ZSCORE', queue, id), redis.call('ZRANK', queue, id), live)
+    local needing = key('needing', without_owner(name))
+    why = waiting(id, name, redis.call('ZSCORE', needing, id), redis.call('ZRANK', needing, id), live)
   end
   return {redis.call('HGETALL', key('job', id)), packed and redis.call('GET', key('packed', id)) or '', why}
 end

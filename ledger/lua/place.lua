@@ -4,4 +4,5 @@
 --   ->    {'ok', why it would wait, as `waiting` counts it}                   event: none
 local queue, priority = ARGV[1], tonumber(ARGV[2])
 local score = integer((TOP_PRIORITY - priority) * PRIORITY_STEP + now_ms())
-return {'ok', waiting('', queue, score, redis.call('ZCOUNT', key('queue', queue), '-inf', score), live_machines())}
+local ahead = redis.call('ZCOUNT', key('needing', without_owner(queue)), '-inf', score)
+return {'ok', waiting('', queue, score, ahead, live_machines())}

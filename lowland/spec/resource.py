@@ -46,7 +46,7 @@ class QueuePlace(ResourceModel):
     """Why a queued job is not running yet."""
 
     position: int
-    """Place in the queue, from 1."""
+    """Place in the queue, from 1; at least so far back where jobs that need thousands of different things wait."""
     reason: str
     """What it waits for."""
 

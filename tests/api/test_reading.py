@@ -2,7 +2,9 @@
 
 import httpx2
 import pytest
+import redis
 
+from ledger import Keys
 from tests.api.answers import assert_problem
 from tests.api.conftest import Worker
 
@@ -127,3 +129,23 @@ def submit(http: httpx2.Client) -> str:
 
 def next_of(page: httpx2.Response) -> str:
     return page.links["next"]["url"]
+
+
+def test_what_a_server_has_lost_is_not_shown_any_longer(
+    http: httpx2.Client, worker: Worker, redis_url: str, keys: Keys
+) -> None:
+    """As after a crash of one that writes every second: the job ends otherwise than was seen before."""
+    job_id = http.post("/jobs", json={"dataset": "digits"}).json()["id"]
+    lease = worker.claim()
+    with redis.Redis.from_url(redis_url) as bare:
+        kept = {name: bare.dump(name) for name in bare.scan_iter(f"{keys.prefix}*")}
+        worker.settle(lease, "failed")
+        assert http.get(f"/jobs/{job_id}").json()["status"] == "failed"
+
+        for name in bare.scan_iter(f"{keys.prefix}*"):
+            bare.delete(name)
+        for name, value in kept.items():
+            bare.restore(name, 0, value)
+    worker.settle(lease, "succeeded")
+
+    assert http.get(f"/jobs/{job_id}").json()["status"] == "succeeded"

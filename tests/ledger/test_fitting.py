@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from ledger import Keys, Lease, Ledger, Machine, presence, transitions
+from ledger import Keys, Lease, Ledger, Machine, presence, reads, transitions
 from lowland.spec import Event, Status
 from lowland.spec.resource import QueuePlace
 from tests.ledger.playing import beat, claim, claimed, enroll, job, machine, settle, submit
@@ -284,3 +284,32 @@ def test_what_was_put_back_waits_anew_before_devices_are_kept_free(ledger: Ledge
     assert claimed(ledger, runner="r1").job_id == small
     ledger.run(transitions.ask(large, Event.CANCEL))
     assert job(ledger, large).status == Status.CANCELLED
+
+
+def test_a_page_of_queued_jobs_is_shown_in_a_bounded_time_whoever_waits_and_whatever_for(
+    ledger: Ledger, keys: Keys, redis_url: str
+) -> None:
+    """Many owners cost nothing; beside many different needs, a place says how far back a job is at least."""
+    enroll(ledger, offers=gpus("cuda:0", memory_gb=80))
+    for number in range(50):
+        submit(ledger, owner=f"owner-{number}")
+    exact = job(ledger, submit(ledger)).queue
+    for number in range(500):
+        submit(ledger, resources={"gpu_memory_gb": 1 + number / 100})
+    with redis.Redis.from_url(redis_url) as bare:
+        before = counted(bare)
+        page = ledger.run(reads.list_jobs(limit=200))
+        counts = counted(bare) - before
+
+    assert exact is not None
+    assert exact.position == 51
+    places = [shown.queue.position for shown in page.jobs if shown.queue]
+    assert len(places) == 200
+    assert places[0] == 551  # the newest, for which there was time to look
+    assert all(1 <= place <= 551 for place in places)
+    assert counts < 10_000  # 200 jobs beside 501 needs, each looked at twice, would be 200,000
+
+
+def counted(bare: "redis.Redis") -> int:
+    """How often a part of a sorted set was counted."""
+    return int(bare.info("commandstats").get("cmdstat_zcount", {"calls": 0})["calls"])
