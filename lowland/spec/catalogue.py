@@ -13,11 +13,10 @@ from typing import Any, Final, Literal, cast, get_args
 from lowland.errors import SpecInvalid
 from lowland.spec.base import ResourceModel
 from lowland.spec.datasets import Task
-from lowland.spec.estimate import VARIANT_COPIES, estimate, known_parts
+from lowland.spec.estimate import estimate, known_parts
 from lowland.spec.functions import NAMED, Named
 from lowland.spec.job import JobSpec
 from lowland.spec.recipes import FUNCTION_RECIPE, RECIPES
-from lowland.spec.sam import passes_of
 from lowland.spec.unions import tagged_union
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -39,7 +38,7 @@ class Entry(ResourceModel):
     """Who published it, and where; null where nothing is named."""
     options: dict[str, Any]
     """JSON Schema (draft 2020-12, without references) of the object that names it: every option with its default, its
-    bounds and what it means. A dataset's recipe comes before the defaults of models, optimizers and schedules."""
+    bounds and what it means. The recipe of the dataset, or of functions, comes before these defaults."""
 
 
 class VariantEntry(Entry):
@@ -160,7 +159,7 @@ class FunctionList(ResourceModel):
 
     functions: list[FunctionEntry]
     recipe: dict[str, Any]
-    """What suits functions: taken for what a job does not say, before the general defaults."""
+    """What suits functions: taken for what a job does not say, after an entry's `lr`, before the general defaults."""
 
 
 @cache
@@ -209,16 +208,16 @@ def bare(entry: Entry) -> dict[str, Any]:
 
 def _variant(entry: Entry) -> VariantEntry:
     given = bare(entry)
-    passes = passes_of(JobSpec.parse({**_jobs()["classification"], "sam": given, "optimizer": "adam"}).sam)
+    variant = JobSpec.parse({**_jobs()["classification"], "sam": given, "optimizer": "adam"}).sam
     without_momentum = {"name": "sgd", "momentum": 0.0, "nesterov": False}
     return VariantEntry(
         **dict(entry),
         tasks=[task for task, job in _jobs().items() if _fits(**job, sam=given, optimizer="adam")],
         needs_momentum=not _fits(**_jobs()["classification"], sam=given, optimizer=without_momentum),
-        forwards=passes.forwards,
-        backwards=passes.backwards,
-        cost=passes.cost,
-        copies=VARIANT_COPIES[entry.name],
+        forwards=variant.passes.forwards,
+        backwards=variant.passes.backwards,
+        cost=variant.passes.cost,
+        copies=variant.copies,
     )
 
 

@@ -48,20 +48,6 @@ _SETS: Final[Mapping[str, Parts]] = {
     "breast-cancer": Parts(455, 114, (30, 1, 1), 2),
 }
 
-#: Copies of the weights a variant holds in the last pass of a step, as its file in `sam` states them.
-VARIANT_COPIES: Final[Mapping[str, int]] = {
-    "none": 0,
-    "sam": 1,
-    "ssam-f": 2,
-    "ssam-d": 2,
-    "friendly": 3,
-    "imbsam": 2,
-    "gsam": 2,
-    "looksam": 3,
-    "msam": 1,
-    "esam": 1,
-}
-
 
 #: Samples, channels and sides of one of them (features as so many channels of one pixel), and outputs.
 Data = tuple[int, tuple[int, int, int], int]
@@ -112,7 +98,7 @@ def estimate(spec: JobSpec, *, precision: str | None = None, data: Data | None =
         size.parameters,
         copies * weights,
         raw,
-        (_base_copies(spec) + VARIANT_COPIES[spec.sam.variant]) * weights,
+        (_base_copies(spec) + spec.sam.copies) * weights,
         _activations(spec, size, values, is_half=(precision or spec.precision) in {"bf16", "fp16"}),
     )
 

@@ -5,7 +5,7 @@ A field's name is the keyword of the constructor in `sam`, and so is its default
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,8 @@ from lowland.spec.base import LARGEST, Conflict, SpecModel, shorthand
 
 
 def _read_infinity(value: object) -> object:
+    if isinstance(value, float) and math.isinf(value):  # 1e999, which is no way to write it
+        raise ValueError('it is beyond what a number can be; give a number >= 1, or "inf"')
     return math.inf if isinstance(value, str) and value.lower() == "inf" else value
 
 
@@ -104,15 +106,45 @@ Shared = Annotated[
 ]
 
 
-class Plain(SpecModel):
+class Passes(NamedTuple):
+    """What a step of training takes, in passes over a whole batch."""
+
+    forwards: float
+    backwards: float
+
+    @property
+    def cost(self) -> float:
+        """As a multiple of plain training's, where a backward pass takes as long as two forward ones."""
+        return round((self.forwards + 2 * self.backwards) / 3, 2)
+
+
+class Variant(SpecModel):
+    """What every variant states of itself, as its file in `sam` does."""
+
+    copies: ClassVar[int]
+    """Copies of the weights that are held in the last pass of a step, beside the base optimizer's."""
+
+    @property
+    def passes(self) -> Passes:
+        """What a step takes in which it acts, on average."""
+        return Passes(2, 2)
+
+
+class Plain(Variant):
     """No perturbation: the base optimizer itself, the baseline of every comparison."""
 
+    copies = 0
     variant: Literal["none"] = "none"
 
+    @property
+    def passes(self) -> Passes:
+        return Passes(1, 1)
 
-class Sam(SpecModel):
+
+class Sam(Variant):
     """Perturb along the gradient in any p-norm (SAM, Foret et al., ICLR 2021; ASAM, Kwon et al., ICML 2021)."""
 
+    copies = 1
     variant: Literal["sam"] = "sam"
     rho: Rho = 0.05
     """Radius of the neighbourhood, in the p-norm over all parameters. 0 is the base optimizer; typical 0.05 to 0.2."""
@@ -142,9 +174,10 @@ class Sam(SpecModel):
         return self
 
 
-class SparseFisher(SpecModel):
+class SparseFisher(Variant):
     """Perturb only the coordinates with the largest empirical Fisher information (SSAM-F, Mi et al., NeurIPS 2022)."""
 
+    copies = 2
     variant: Literal["ssam-f"] = "ssam-f"
     rho: Rho = 0.05
     """Length of the unmasked perturbation (L2 over all parameters). 0 is the base optimizer; typical 0.05 to 0.2."""
@@ -158,9 +191,10 @@ class SparseFisher(SpecModel):
     sync_perturbation: Shared = False
 
 
-class SparseDynamic(SpecModel):
+class SparseDynamic(Variant):
     """Perturb a random subset that is re-drawn in part as training goes (SSAM-D, Mi et al., NeurIPS 2022)."""
 
+    copies = 2
     variant: Literal["ssam-d"] = "ssam-d"
     rho: Rho = 0.05
     """Length of the unmasked perturbation (L2 over all parameters). 0 is the base optimizer; typical 0.05 to 0.2."""
@@ -174,9 +208,10 @@ class SparseDynamic(SpecModel):
     sync_perturbation: Shared = False
 
 
-class Friendly(SpecModel):
+class Friendly(Variant):
     """Perturb along the batch-specific part of the gradient (FriendlySAM, Li et al., CVPR 2024)."""
 
+    copies = 3
     variant: Literal["friendly"] = "friendly"
     rho: Rho = 0.1
     """Length of the perturbation (L2 norm over all parameters). 0 is the base optimizer; typical 0.1 to 0.2."""
@@ -188,9 +223,10 @@ class Friendly(SpecModel):
     sync_perturbation: Shared = False
 
 
-class Imbalanced(SpecModel):
+class Imbalanced(Variant):
     """Perturb for the rare classes only (ImbSAM, Zhou et al., ICCV 2023)."""
 
+    copies = 2
     variant: Literal["imbsam"] = "imbsam"
     rho: Rho = 0.05
     """Length of the perturbation (L2 norm over all parameters). 0 with tail_weight 1 is the base optimizer."""
@@ -201,10 +237,15 @@ class Imbalanced(SpecModel):
     active: ActiveSteps = Active()
     sync_perturbation: Shared = False
 
+    @property
+    def passes(self) -> Passes:
+        return Passes(2, 3)
 
-class SurrogateGap(SpecModel):
+
+class SurrogateGap(Variant):
     """Narrow the gap between the worst loss nearby and the loss itself (GSAM, Zhuang et al., ICLR 2022)."""
 
+    copies = 2
     variant: Literal["gsam"] = "gsam"
     rho: Rho = RhoSchedule(schedule="lr", value=0.05, end=0.0)
     """Length of the perturbation (L2 norm over all parameters). By default it follows the learning rate, as in the
@@ -215,9 +256,10 @@ class SurrogateGap(SpecModel):
     sync_perturbation: Shared = False
 
 
-class Look(SpecModel):
+class Look(Variant):
     """Perturb at every k-th step and reuse what that found in between (LookSAM, Liu et al., CVPR 2022)."""
 
+    copies = 3
     variant: Literal["looksam"] = "looksam"
     rho: Rho = 0.05
     """Length of the perturbation (L2 norm over all parameters). 0 is the base optimizer; typical 0.05 to 0.2."""
@@ -228,10 +270,15 @@ class Look(SpecModel):
     active: ActiveSteps = Active()
     sync_perturbation: Shared = False
 
+    @property
+    def passes(self) -> Passes:
+        return Passes((self.k + 1) / self.k, (self.k + 1) / self.k)
 
-class Momentum(SpecModel):
+
+class Momentum(Variant):
     """Perturb against the base optimizer's momentum, in one pass (MSAM, Becker et al., 2024)."""
 
+    copies = 1
     variant: Literal["msam"] = "msam"
     rho: Rho = 3.0
     """Length of the perturbation (L2 norm over all parameters), far longer than SAM's. 0 is the base optimizer; typical
@@ -239,10 +286,15 @@ class Momentum(SpecModel):
     active: ActiveSteps = Active()
     sync_perturbation: Shared = False
 
+    @property
+    def passes(self) -> Passes:
+        return Passes(1, 1)
 
-class Efficient(SpecModel):
+
+class Efficient(Variant):
     """Perturb random coordinates, then learn from the samples whose loss rose most (ESAM, Du et al., ICLR 2022)."""
 
+    copies = 1
     variant: Literal["esam"] = "esam"
     rho: Rho = 0.05
     """Length of the unmasked perturbation (L2 over all parameters). 0 is the base optimizer; typical 0.05 to 0.2."""
@@ -252,6 +304,10 @@ class Efficient(SpecModel):
     """Fraction of the batch that the perturbed gradient is taken on. 1 is all of it."""
     active: ActiveSteps = Active()
     sync_perturbation: Shared = False
+
+    @property
+    def passes(self) -> Passes:
+        return Passes(2 + self.gamma, 1 + self.gamma)
 
 
 #: Other spellings of the variants' names: the names of the classes and what people type. Case and `_` do not matter.
@@ -273,30 +329,3 @@ SamSpec = Annotated[
     Field(discriminator="variant"),
     BeforeValidator(shorthand("variant", ALIASES)),
 ]
-
-
-class Passes(NamedTuple):
-    """What a step of training takes, in passes over a whole batch."""
-
-    forwards: float
-    backwards: float
-
-    @property
-    def cost(self) -> float:
-        """As a multiple of plain training's, where a backward pass takes as long as two forward ones."""
-        return round((self.forwards + 2 * self.backwards) / 3, 2)
-
-
-def passes_of(variant: SamSpec) -> Passes:
-    """What a step takes in which a variant acts, on average, as its file in `sam` states it."""
-    match variant:
-        case Plain() | Momentum():
-            return Passes(1, 1)
-        case Sam() | SparseFisher() | SparseDynamic() | Friendly() | SurrogateGap():
-            return Passes(2, 2)
-        case Imbalanced():
-            return Passes(2, 3)
-        case Look(k=k):
-            return Passes((k + 1) / k, (k + 1) / k)
-        case Efficient(gamma=gamma):
-            return Passes(2 + gamma, 1 + gamma)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 import sam
 from lowland.spec import JobSpec
-from lowland.spec.sam import passes_of
 from tests.sam.problems import batch, build, smooth_net
 
 #: Steps over which the average of every variant is exact with its defaults.
@@ -29,7 +28,7 @@ def test_a_step_takes_the_passes_that_are_stated(name: str) -> None:
         optimizer.step_on(batch(model, seed=step, n=SAMPLES))
 
     assert {way: samples / (STEPS * SAMPLES) for way, samples in counted.items()} == pytest.approx(
-        passes_of(stated)._asdict()
+        stated.passes._asdict()
     )
 
 

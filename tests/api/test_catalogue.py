@@ -77,6 +77,10 @@ def test_options_hold_what_a_job_may_give(http: httpx2.Client) -> None:
 def test_every_default_of_a_variant_is_the_one_a_job_gets(http: httpx2.Client) -> None:
     for entry in entries(http, "variants"):
         assert resolved(**JOBS["classification"], sam=entry["name"])["sam"] == named(entry)
+        if "function" in entry["tasks"]:
+            suits = FUNCTION_RECIPE["sam"] if "rho" in named(entry) else {}
+            job = resolved(**JOBS["function"], sam=entry["name"], optimizer="adam")
+            assert job["sam"] == named(entry) | suits
 
 
 def test_every_default_of_a_dataset_is_the_one_a_job_gets(http: httpx2.Client) -> None:

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowland.spec.estimate import VARIANT_COPIES, Estimate, estimate, training_samples
+from lowland.spec.catalogue import variants
+from lowland.spec.estimate import Estimate, estimate, training_samples
 from lowland.spec.job import JobSpec
 
 UNKNOWN = Estimate(
     parameters=None, model_bytes=None, data_bytes=None, optimizer_bytes=None, activation_bytes=None, total_bytes=None
 )
 WIDTHS = st.integers(1, 512)
+VARIANTS = [entry.name for entry in variants().variants]
 BATCHES = st.integers(1, 4096)
 
 
@@ -96,7 +98,7 @@ def total(found: Estimate) -> int:
     return found.total_bytes
 
 
-@given(widths=st.tuples(WIDTHS, WIDTHS), depth=st.integers(1, 8), variant=st.sampled_from(sorted(VARIANT_COPIES)))
+@given(widths=st.tuples(WIDTHS, WIDTHS), depth=st.integers(1, 8), variant=st.sampled_from(VARIANTS))
 def test_more_parameters_never_need_less_memory(widths: tuple[int, int], depth: int, variant: str) -> None:
     small, large = (
         estimated(dataset="digits", model={"name": "mlp", "width": width, "depth": depth}, sam=variant)

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from lowland.spec import JobSpec, SpecInvalid
-from lowland.spec.estimate import VARIANT_COPIES
+from lowland.spec.catalogue import variants
 from lowland.spec.recipes import RECIPES
 from lowland.spec.warnings import unusual
 
 FUNCTION = {"function": "x**2", "start": [1.0]}
-VARIANTS = [*VARIANT_COPIES]
+VARIANTS = [entry.name for entry in variants().variants]
 
 DATASETS: list[dict[str, Any]] = [
     {"dataset": name} for name in RECIPES if name not in {"folder", "table"}
