@@ -21,7 +21,7 @@ class ApiSettings(AccessSettings):
     """Whether each request gets a line in the log; those of probes, `/healthz` and the like, only at level DEBUG."""
     telemetry: bool = False
     """Whether requests are traced and measured by OpenTelemetry, and sent by OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT`
-    says; that takes `pip install "fastapi[opentelemetry]"`, and slows the API down."""
+    says; that takes the extra `telemetry`, and slows the API down."""
     cors_origins: Annotated[list[str], NoDecode] = Field(default=[])
     """Origins whose pages may use the API in a browser, such as `https://lab.example.org`, with commas between; `*` is
     any. By default none."""

@@ -174,5 +174,5 @@ def test_a_stored_spec_is_read_also_when_its_fields_would_not_be_accepted_togeth
 
 def test_the_largest_norm_is_written_as_a_word() -> None:
     """A number in JSON that is beyond a double, which Python reads as infinity, was not meant for that."""
-    with pytest.raises(SpecInvalid, match='sam.p: .*give a number >= 1, or "inf"'):
+    with pytest.raises(SpecInvalid, match=r'sam\.p: .*give a number >= 1, or "inf"'):
         JobSpec.parse(json.loads('{"dataset": "digits", "sam": {"p": 1e999}}'))
