@@ -28,6 +28,8 @@ class Chore:
     """How often it has been tried in vain."""
     request_id: str = ""
     """Of the request that made the job; empty where it is not at hand."""
+    attempts: int = 0
+    """How often a webhook's receiver was spoken to."""
 
     @property
     def job_id(self) -> str:
@@ -87,8 +89,8 @@ def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]
 
     def read(answer: Answer) -> list[Chore]:
         return [
-            Chore(kind, str(member), taker, int(failures), request_id)
-            for member, failures, request_id in cast("list[list[str]]", answer[1:])
+            Chore(kind, str(member), taker, int(failures), request_id, int(attempts))
+            for member, failures, request_id, attempts in cast("list[list[str]]", answer[1:])
         ]
 
     return Call("take", (kind, taker, most, kept_ms), read)

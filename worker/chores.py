@@ -159,11 +159,11 @@ class Chores:
 
     def _not_delivered(self, chore: Chore, error: NotDelivered) -> None:
         sent = Sent(answered=error.answered, error=str(error), is_gone=error.is_gone)
-        if error.is_gone or chore.failures >= len(SCHEDULE_S):
+        if error.is_gone or chore.attempts >= len(SCHEDULE_S):
             log.warning("webhook given up: %s: %s", chore.member, error)
             self._tick_off(chore, "given_up", sent=sent)
         else:
-            pause_s = SCHEDULE_S[chore.failures]
+            pause_s = SCHEDULE_S[chore.attempts]
             log.warning("webhook not delivered: %s, again in %d s: %s", chore.member, pause_s, error)
             self._put_off(chore, pause_s * 1000, sent=sent)
 

@@ -146,6 +146,21 @@ def test_after_the_last_pause_a_message_is_given_up(
     assert re.search(rf"webhook given up: {job_id} finished failed \d+: it answered 500", caplog.text)
 
 
+def test_what_is_not_the_receiver_s_fault_takes_nothing_from_its_schedule(
+    ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver, impatient: int
+) -> None:
+    receiver.answers = lambda number: 500
+    finished_with(ledger, receiver)
+    for number in range(impatient):
+        [taken] = ledger.run(chores.take("webhook", f"Redis fails it {number}", most=1, kept_ms=60_000))
+        ledger.run(chores.put_off(taken, again_ms=0))
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until_done(redis_url, ledger, "webhook")
+
+    assert len(receiver.received) == impatient + 1
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_receiver_that_is_gone_hears_nothing_more_of_the_job(
     ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver
