@@ -124,6 +124,18 @@ local function give_up(id, message)
   count('chore:webhook:given_up')
 end
 
+-- Of all that waits to be told about a job nobody tells any more.
+local function give_up_all(id)
+  local all = redis.call('HGETALL', key('deliveries', id))
+  for i = 1, #all, 2 do
+    local rest = string.match(all[i + 1], '^pending( .*)$')
+    if rest then
+      redis.call('HSET', key('deliveries', id), all[i], 'given_up' .. rest)
+      give_up(id, all[i])
+    end
+  end
+end
+
 -- Of too many messages to a job's owner drop the oldest, one that waits only where all do.
 local function drop_oldest_delivery(id)
   local oldest, oldest_waits, least

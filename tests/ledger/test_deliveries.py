@@ -59,6 +59,11 @@ def waiting(redis_url: str, keys: Keys) -> int:
         return int(str(client.zcard(keys.key("chores", "webhook"))))
 
 
+def given_up(redis_url: str, keys: Keys) -> int:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        return int(str(client.hget(keys.key("counters"), "chore:webhook:given_up") or 0))
+
+
 def has_entries(redis_url: str, keys: Keys, job_id: str) -> bool:
     with redis.Redis.from_url(redis_url) as client:
         return client.exists(keys.key("deliveries", job_id)) == 1
@@ -152,8 +157,7 @@ def test_a_receiver_that_is_gone_is_told_nothing_more_of_the_job(ledger: Ledger,
     assert (now.disabled_at, now.disabled_reason) == (started.last_attempt_at, "it answered 410")
     assert (started.state, started.attempts, started.response_status) == ("given_up", 1, 410)
     assert (finished.state, finished.attempts, finished.next_attempt_at) == ("given_up", 0, None)
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        assert client.hget(keys.key("counters"), "chore:webhook:given_up") == "2"
+    assert given_up(redis_url, keys) == 2
     live_again(ledger, job_id)
     assert told(ledger, job_id) == now
     assert [one.state for one in told(ledger, other).deliveries] == ["pending", "pending"]
@@ -219,6 +223,7 @@ def test_entries_go_with_their_job_and_do_not_come_back(
     ledger.run(chores.put_off(chore, again_ms=0, sent=Sent(answered=500, error="it answered 500")))
 
     assert not has_entries(redis_url, keys, job_id)
+    assert (waiting(redis_url, keys), given_up(redis_url, keys)) == (0, 2)
     with pytest.raises(JobNotFound):
         told(ledger, job_id)
 
