@@ -28,9 +28,9 @@ def take(ledger: Ledger, taker: str = "t1", *, most: int = 1) -> list[Chore]:
     return ledger.run(chores.take("webhook", taker, most=most, kept_ms=60_000))
 
 
-def ended(ledger: Ledger, **webhook: object) -> str:
+def ended(ledger: Ledger, *, owner: str = "ada", **webhook: object) -> str:
     """A job that has run, with all it has to tell still waiting; gives its id."""
-    job_id = submit(ledger, webhook={**BOTH, **webhook})
+    job_id = submit(ledger, owner=owner, webhook={**BOTH, **webhook})
     lease = claimed(ledger)
     next_millisecond(ledger)
     settle(ledger, lease, "failed")
@@ -197,6 +197,32 @@ def test_of_many_lives_the_latest_messages_are_kept_and_those_that_wait_before_o
     assert [one.event for one in then] == ["finished"] * 32
     assert then[1:] == now[:-1]
     assert waiting(redis_url, keys) == 32
+
+
+def test_who_has_as_many_on_their_way_as_one_may_is_passed_by(ledger: Ledger) -> None:
+    of_ada = [ended(ledger) for _ in range(2)]
+    of_bob = ended(ledger, owner="bob")
+
+    taken = ledger.run(chores.take("webhook", "t1", most=5, kept_ms=60_000, per_owner=2, owners=["ada"]))
+    again = ledger.run(chores.take("webhook", "t1", most=5, kept_ms=60_000, per_owner=2, owners=["ada"]))
+
+    assert [(chore.owner, chore.job_id) for chore in taken] == [("ada", of_ada[0]), ("bob", of_bob), ("bob", of_bob)]
+    assert again == taken
+
+
+def test_however_many_one_owner_has_waiting_others_have_their_turn(ledger: Ledger, redis_url: str, keys: Keys) -> None:
+    of_ada, of_bob = ended(ledger), ended(ledger, owner="bob")
+    with redis.Redis.from_url(redis_url) as client:
+        older = {f"{of_ada} finished failed {ms}": ms for ms in range(2_500)}
+        client.zadd(keys.key("chores", "webhook"), older)
+
+    def taken() -> list[Chore]:
+        return ledger.run(chores.take("webhook", "t1", most=1, kept_ms=60_000, per_owner=2, owners=["ada", "ada"]))
+
+    [chore] = until(taken, "bob has his turn")
+
+    assert chore.job_id == of_bob
+    assert waiting(redis_url, keys) == 2_504
 
 
 def test_entries_outlast_the_packing_and_a_second_life(ledger: Ledger, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.ledger.playing import claimed, job, settle, submit
 from tests.waiting import until
 from tests.worker.keepers import doing, left, until_done, working
 from tests.worker.receiving import Receiver
+from worker.chores import HANDS, OWNER_HANDS, WEBHOOK_HANDS
 from worker.webhooks import send
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -241,6 +242,38 @@ def test_a_message_is_never_sent_by_two_keepers_at_once(
     assert sorted(receiver.counts().values()) == [3] * len(ids)
     assert {kind_of(one) for one in receiver.counts()} == {f"{job_id}.finished" for job_id in ids}
     assert receiver.most_at_once == 1
+
+
+def test_one_owner_s_slow_receiver_holds_nobody_else_up(
+    ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver, slow_receiver: Receiver
+) -> None:
+    for _ in range(HANDS + 1):
+        finished_with(ledger, slow_receiver)
+    another = finished(ledger, owner="bob", epochs=1, webhook={"url": receiver.url})
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until(lambda: receiver.received, "bob is told")
+        assert len(slow_receiver.received) <= OWNER_HANDS
+        slow_receiver.go_on.set()
+        until_done(redis_url, ledger, "webhook")
+
+    assert kind_of(receiver.received[0].message_id) == f"{another}.finished"
+    assert len(slow_receiver.received) == HANDS + 1
+
+
+def test_webhooks_leave_hands_for_other_chores(
+    ledger: Ledger, redis_url: str, tmp_path: Path, slow_receiver: Receiver
+) -> None:
+    for number in range(HANDS + 1):
+        finished(ledger, owner=f"owner {number}", epochs=1, webhook={"url": slow_receiver.url})
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until(lambda: len(slow_receiver.received) >= WEBHOOK_HANDS, "all hands that may are sending")
+        until_done(redis_url, ledger, "archive")
+        finished(ledger, epochs=1)
+        until_done(redis_url, ledger, "archive")
+        assert len(slow_receiver.received) == WEBHOOK_HANDS
+        slow_receiver.go_on.set()
 
 
 def kind_of(message_id: str) -> str:
