@@ -105,6 +105,33 @@ def test_a_second_life_is_told_under_an_id_of_its_own(
     assert len({one.message_id for one in receiver.received}) == 2
 
 
+def test_a_message_that_comes_late_tells_the_end_of_then_and_the_job_of_now(
+    ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    job_id = finished_with(ledger, receiver)
+    before = job(ledger, job_id)
+    assert before.finished_at is not None
+    retry(ledger, job_id)
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until_done(redis_url, ledger, "webhook")
+
+    now = job(ledger, job_id)
+    assert now.queue is not None
+    [received] = receiver.received
+    assert received.json == {
+        "type": "job.finished",
+        "timestamp": before.finished_at.isoformat(),
+        "data": {
+            **now.model_dump(mode="json"),
+            "status": "failed",
+            "terminal": True,
+            "finished_at": before.model_dump(mode="json")["finished_at"],
+            "queue": None,
+        },
+    }
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_message_is_sent_again_under_the_same_id_until_it_is_taken(
     ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver
