@@ -155,6 +155,10 @@ local function tell_owner(id, event, now)
   local asked = wanted and string.find(',' .. wanted .. ',', ',' .. event .. ',', 1, true)
   local deliveries = key('deliveries', id)
   if not asked or redis.call('HEXISTS', deliveries, 'disabled') == 1 then return end
+  -- a message's id is its event and time, and a life may be over within a millisecond
+  local ids = {}
+  for _, told in ipairs(redis.call('HKEYS', deliveries)) do ids[string.gsub(told, ' .* ', ' ')] = true end
+  while ids[event .. ' ' .. integer(now)] do now = now + 1 end
   local message = table.concat({event, status, integer(now)}, ' ')
   if redis.call('HLEN', deliveries) >= DELIVERIES_KEPT then drop_oldest_delivery(id) end
   redis.call('HSET', deliveries, message, 'pending 0 - - ')

@@ -178,6 +178,23 @@ def test_one_on_its_way_when_another_was_refused_for_good_changes_nothing_any_mo
     assert waiting(redis_url, keys) == 0
 
 
+def test_two_ends_in_one_millisecond_are_two_messages(ledger: Ledger, redis_url: str, keys: Keys) -> None:
+    job_id = submit(ledger, webhook=BOTH)
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
+    with redis.Redis.from_url(redis_url) as client:
+        # as if it had ended otherwise in each of the milliseconds that come
+        next_ms = now_ms(ledger) + 1
+        coming = {f"finished failed {ms}": "pending 0 - - " for ms in range(next_ms, next_ms + 5_000)}
+        client.hset(keys.key("deliveries", job_id), mapping=coming)
+
+    ledger.run(transitions.retry(job_id, from_checkpoint=False))
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
+
+    latest, *others = told(ledger, job_id).deliveries
+    assert latest.status == Status.CANCELLED
+    assert latest.id not in {one.id for one in others}
+
+
 def test_of_many_lives_the_latest_messages_are_kept_and_those_that_wait_before_others(
     ledger: Ledger, redis_url: str, keys: Keys
 ) -> None:
