@@ -1,8 +1,8 @@
 """Telling a job's owner what has happened, by the Standard Webhooks specification (standardwebhooks.com).
 
-A message is sent until somebody answers 2xx, on the specification's schedule, each time under the same `webhook-id`: a
-receiver that has seen it before may pass it over. One that answers 410 hears nothing more of the job. Redirects are not
-followed, and no private address is spoken to.
+A message is sent until it is answered with 2xx or the specification's schedule is over, each time under the same
+`webhook-id`: a receiver that has seen it before may pass it over. One that answers 410 hears nothing more of the job.
+Redirects are not followed, and no private address is spoken to.
 """
 
 import http.client
