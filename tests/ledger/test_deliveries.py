@@ -184,8 +184,8 @@ def test_two_ends_in_one_millisecond_are_two_messages(ledger: Ledger, redis_url:
     with redis.Redis.from_url(redis_url) as client:
         # as if it had ended otherwise in each of the milliseconds that come
         next_ms = now_ms(ledger) + 1
-        coming = {f"finished failed {ms}": "pending 0 - - " for ms in range(next_ms, next_ms + 5_000)}
-        client.hset(keys.key("deliveries", job_id), mapping=coming)
+        coming = [(f"finished failed {ms}", "pending 0 - - ") for ms in range(next_ms, next_ms + 5_000)]
+        client.hset(keys.key("deliveries", job_id), items=[word for entry in coming for word in entry])
 
     ledger.run(transitions.retry(job_id, from_checkpoint=False))
     ledger.run(transitions.ask(job_id, Event.CANCEL))
