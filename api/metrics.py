@@ -163,7 +163,7 @@ LEDGER_METRICS: Final = (
         "counter",
         ("result",),
         "tries at telling an owner: `done`, `failed` and tried again later, or `given_up`, as are also messages that "
-        "waited when a 410 came",
+        "waited when a 410 came or their job was deleted",
         lambda seen: _counted(seen, "chore:webhook", ["done", "failed", "given_up"]),
     ),
 )

@@ -1,5 +1,6 @@
 """What the keeper does for finished jobs, each chore by one keeper at a time. One function per script in `lua/`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Self, cast
@@ -28,6 +29,10 @@ class Chore:
     """How often it has been tried in vain."""
     request_id: str = ""
     """Of the request that made the job; empty where it is not at hand."""
+    attempts: int = 0
+    """How often a webhook's receiver was spoken to."""
+    owner: str = ""
+    """Whose the job is; empty where it is gone."""
 
     @property
     def job_id(self) -> str:
@@ -75,7 +80,9 @@ class Sent:
         return answered, " ".join(line.split())[:ERROR_LENGTH], int(self.is_gone)
 
 
-def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]]:
+def take(
+    kind: Kind, taker: str, *, most: int, kept_ms: int, per_owner: int | None = None, owners: Sequence[str] = ()
+) -> Call[list[Chore]]:
     """Take chores that are due; nobody else gets them for a while.
 
     Args:
@@ -83,15 +90,18 @@ def take(kind: Kind, taker: str, *, most: int, kept_ms: int) -> Call[list[Chore]
         taker: a UUID of its own for each call.
         most: how many.
         kept_ms: for how long; they are due again after that.
+        per_owner: how many of one owner may be at hand at once; None for any number.
+        owners: whose chores are at hand already, once for each.
     """
 
     def read(answer: Answer) -> list[Chore]:
         return [
-            Chore(kind, str(member), taker, int(failures), request_id)
-            for member, failures, request_id in cast("list[list[str]]", answer[1:])
+            Chore(kind, str(member), taker, int(failures), request_id, int(attempts), owner)
+            for member, failures, request_id, attempts, owner in cast("list[list[str]]", answer[1:])
         ]
 
-    return Call("take", (kind, taker, most, kept_ms), read)
+    limit = "" if per_owner is None else per_owner
+    return Call("take", (kind, taker, most, kept_ms, limit, *owners), read)
 
 
 def tick_off(chore: Chore, result: Literal["done", "given_up"] = "done", *, sent: Sent | None = None) -> Call[None]:

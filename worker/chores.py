@@ -27,8 +27,10 @@ log: Final = logging.getLogger(__name__)
 
 #: How long a chore is in the hands of whoever took it; longer than any takes.
 KEPT_MS: Final = 300_000
-#: Chores done at once.
+#: Chores done at once; webhooks among them, whose receivers may be slow; webhooks of one owner.
 HANDS: Final = 8
+WEBHOOK_HANDS: Final = 6
+OWNER_HANDS: Final = 2
 #: Pauses after failures that are not the receiver's.
 _FIRST_PAUSE_MS: Final = 1_000
 _LONGEST_PAUSE_MS: Final = 300_000
@@ -46,7 +48,7 @@ class Chores:
         self._ledger = ledger
         self._settings = settings
         self._hands = ThreadPoolExecutor(HANDS, thread_name_prefix="chore")
-        self._busy: set[Future[None]] = set()
+        self._busy: dict[Future[None], Chore] = {}
         self._ways: Mapping[Kind, Callable[[Chore], Sent | None]] = {
             "archive": self._archive,
             "webhook": self._webhook,
@@ -61,12 +63,20 @@ class Chores:
         """
         if (kept_days := self._settings.retention_days) is not None:
             self._ledger.run(chores.mark_outdated(kept_ms=round(kept_days * 86_400_000)))
-        self._busy = {future for future in self._busy if not future.done()}
-        for kind in self._ways:
-            free = HANDS - len(self._busy)
-            if free > 0:
-                for chore in self._ledger.run(chores.take(kind, uuid.uuid4().hex, most=free, kept_ms=KEPT_MS)):
-                    self._busy.add(self._hands.submit(self._do, chore))
+        self._busy = {future: chore for future, chore in self._busy.items() if not future.done()}
+        self._start("archive", HANDS)
+        self._start("webhook", WEBHOOK_HANDS, per_owner=OWNER_HANDS)
+        self._start("retire", HANDS)
+
+    def _start(self, kind: Kind, hands: int, *, per_owner: int | None = None) -> None:
+        """Take up what is due of a kind, which may have so many hands."""
+        owners = [chore.owner for chore in self._busy.values() if chore.kind == kind]
+        free = min(HANDS - len(self._busy), hands - len(owners))
+        if free > 0:
+            taker = uuid.uuid4().hex
+            due = chores.take(kind, taker, most=free, kept_ms=KEPT_MS, per_owner=per_owner, owners=owners)
+            for chore in self._ledger.run(due):
+                self._busy[self._hands.submit(self._do, chore)] = chore
 
     def stop(self) -> None:
         """Leave what has not been begun; what has been is seen through."""
@@ -159,11 +169,11 @@ class Chores:
 
     def _not_delivered(self, chore: Chore, error: NotDelivered) -> None:
         sent = Sent(answered=error.answered, error=str(error), is_gone=error.is_gone)
-        if error.is_gone or chore.failures >= len(SCHEDULE_S):
+        if error.is_gone or chore.attempts >= len(SCHEDULE_S):
             log.warning("webhook given up: %s: %s", chore.member, error)
             self._tick_off(chore, "given_up", sent=sent)
         else:
-            pause_s = SCHEDULE_S[chore.failures]
+            pause_s = SCHEDULE_S[chore.attempts]
             log.warning("webhook not delivered: %s, again in %d s: %s", chore.member, pause_s, error)
             self._put_off(chore, pause_s * 1000, sent=sent)
 

@@ -1,8 +1,8 @@
 """Telling a job's owner what has happened, by the Standard Webhooks specification (standardwebhooks.com).
 
-A message is sent until somebody answers 2xx, on the specification's schedule, each time under the same `webhook-id`: a
-receiver that has seen it before may pass it over. One that answers 410 hears nothing more of the job. Redirects are not
-followed, and no private address is spoken to.
+A message is sent until it is answered with 2xx or the specification's schedule is over, each time under the same
+`webhook-id`: a receiver that has seen it before may pass it over. One that answers 410 hears nothing more of the job.
+Redirects are not followed, and no private address is spoken to.
 """
 
 import http.client
@@ -30,6 +30,11 @@ EXCHANGE_S: Final = 30.0
 _ADDRESSES_TRIED: Final = 2
 #: Networks of IPv6 addresses that end in an IPv4 address, which is where they lead: compatible, mapped, NAT64.
 _ENDING_IN_IPV4: Final = tuple(ipaddress.IPv6Network(network) for network in ("::/96", "::ffff:0:0/96", "64:ff9b::/96"))
+#: Not public, whatever this Python's `ipaddress` knows of them: all IPv6 beside 2000::/3, where the global ones are,
+#: what is reserved for documentation, and what for protocols between IPv4 and IPv6.
+_NOT_PUBLIC: Final = tuple(
+    ipaddress.ip_network(network) for network in ("::/3", "4000::/2", "8000::/1", "3fff::/20", "192.0.0.0/24")
+)
 #: The receiver does not want to hear of it again.
 _GONE: Final = 410
 
@@ -155,4 +160,5 @@ def _is_public(address: str) -> bool:
             found = ipaddress.IPv4Address(found.packed[-4:])
         elif found.sixtofour:
             found = found.sixtofour
-    return found.is_global and not found.is_multicast
+    is_set_aside = any(found in network for network in _NOT_PUBLIC)
+    return found.is_global and not found.is_multicast and not is_set_aside

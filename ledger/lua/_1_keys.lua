@@ -137,6 +137,18 @@ local function give_up(id, message)
   count('chore:webhook:given_up')
 end
 
+-- Of all that waits to be told about a job nobody tells any more.
+local function give_up_all(id)
+  local all = redis.call('HGETALL', key('deliveries', id))
+  for i = 1, #all, 2 do
+    local rest = string.match(all[i + 1], '^pending( .*)$')
+    if rest then
+      redis.call('HSET', key('deliveries', id), all[i], 'given_up' .. rest)
+      give_up(id, all[i])
+    end
+  end
+end
+
 -- Of too many messages to a job's owner drop the oldest, one that waits only where all do.
 local function drop_oldest_delivery(id)
   local oldest, oldest_waits, least
@@ -156,6 +168,10 @@ local function tell_owner(id, event, now)
   local asked = wanted and string.find(',' .. wanted .. ',', ',' .. event .. ',', 1, true)
   local deliveries = key('deliveries', id)
   if not asked or redis.call('HEXISTS', deliveries, 'disabled') == 1 then return end
+  -- a message's id is its event and time, and a life may be over within a millisecond
+  local ids = {}
+  for _, told in ipairs(redis.call('HKEYS', deliveries)) do ids[string.gsub(told, ' .* ', ' ')] = true end
+  while ids[event .. ' ' .. integer(now)] do now = now + 1 end
   local message = table.concat({event, status, integer(now)}, ' ')
   if redis.call('HLEN', deliveries) >= DELIVERIES_KEPT then drop_oldest_delivery(id) end
   redis.call('HSET', deliveries, message, 'pending 0 - - ')

@@ -20,6 +20,7 @@ end
 -- Of a finished job nothing stays but its files.
 local function forget_job(id, status)
   drop_chore('archive', id)
+  give_up_all(id)
   for _, name in ipairs(indexes_of(id)) do redis.call('ZREM', name, id) end
   redis.call('ZREM', key('jobs_by_status', status), id)
   redis.call('ZREM', key('finished'), id)

@@ -27,14 +27,7 @@ local attempts, last_error = string.match(known, '^%S+ (%d+) %S+ %S+ (.*)$')
 redis.call('HSET', deliveries, message, table.concat({STATES[result], integer(attempts + 1), integer(now), answered,
   error == '' and last_error or error}, ' '))
 if is_gone == '1' then
-  local all = redis.call('HGETALL', deliveries)
-  for i = 1, #all, 2 do
-    local rest = string.match(all[i + 1], '^pending( .*)$')
-    if rest then
-      redis.call('HSET', deliveries, all[i], 'given_up' .. rest)
-      give_up(id, all[i])
-    end
-  end
+  give_up_all(id)
   redis.call('HSET', deliveries, 'disabled', integer(now) .. ' ' .. error)
 end
 return {'ok'}

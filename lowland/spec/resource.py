@@ -214,7 +214,7 @@ class Delivery(ResourceModel):
     state: DeliveryState
     """Pending: it is being sent, or waits for that. Given up: nobody sends it any more."""
     attempts: int
-    """How often it was sent; one more where a keeper died over it."""
+    """How often it was sent; an attempt that a keeper died over is not counted."""
     last_attempt_at: datetime | None
     """When the last attempt had ended."""
     response_status: int | None

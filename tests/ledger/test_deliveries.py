@@ -28,9 +28,9 @@ def take(ledger: Ledger, taker: str = "t1", *, most: int = 1) -> list[Chore]:
     return ledger.run(chores.take("webhook", taker, most=most, kept_ms=60_000))
 
 
-def ended(ledger: Ledger, **webhook: object) -> str:
+def ended(ledger: Ledger, *, owner: str = "ada", **webhook: object) -> str:
     """A job that has run, with all it has to tell still waiting; gives its id."""
-    job_id = submit(ledger, webhook={**BOTH, **webhook})
+    job_id = submit(ledger, owner=owner, webhook={**BOTH, **webhook})
     lease = claimed(ledger)
     next_millisecond(ledger)
     settle(ledger, lease, "failed")
@@ -57,6 +57,11 @@ def live_again(ledger: Ledger, job_id: str) -> None:
 def waiting(redis_url: str, keys: Keys) -> int:
     with redis.Redis.from_url(redis_url) as client:
         return int(str(client.zcard(keys.key("chores", "webhook"))))
+
+
+def given_up(redis_url: str, keys: Keys) -> int:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        return int(str(client.hget(keys.key("counters"), "chore:webhook:given_up") or 0))
 
 
 def has_entries(redis_url: str, keys: Keys, job_id: str) -> bool:
@@ -152,8 +157,7 @@ def test_a_receiver_that_is_gone_is_told_nothing_more_of_the_job(ledger: Ledger,
     assert (now.disabled_at, now.disabled_reason) == (started.last_attempt_at, "it answered 410")
     assert (started.state, started.attempts, started.response_status) == ("given_up", 1, 410)
     assert (finished.state, finished.attempts, finished.next_attempt_at) == ("given_up", 0, None)
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        assert client.hget(keys.key("counters"), "chore:webhook:given_up") == "2"
+    assert given_up(redis_url, keys) == 2
     live_again(ledger, job_id)
     assert told(ledger, job_id) == now
     assert [one.state for one in told(ledger, other).deliveries] == ["pending", "pending"]
@@ -172,6 +176,23 @@ def test_one_on_its_way_when_another_was_refused_for_good_changes_nothing_any_mo
 
     assert told(ledger, job_id) == before
     assert waiting(redis_url, keys) == 0
+
+
+def test_two_ends_in_one_millisecond_are_two_messages(ledger: Ledger, redis_url: str, keys: Keys) -> None:
+    job_id = submit(ledger, webhook=BOTH)
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
+    with redis.Redis.from_url(redis_url) as client:
+        # as if it had ended otherwise in each of the milliseconds that come
+        next_ms = now_ms(ledger) + 1
+        coming = [(f"finished failed {ms}", "pending 0 - - ") for ms in range(next_ms, next_ms + 5_000)]
+        client.hset(keys.key("deliveries", job_id), items=[word for entry in coming for word in entry])
+
+    ledger.run(transitions.retry(job_id, from_checkpoint=False))
+    ledger.run(transitions.ask(job_id, Event.CANCEL))
+
+    latest, *others = told(ledger, job_id).deliveries
+    assert latest.status == Status.CANCELLED
+    assert latest.id not in {one.id for one in others}
 
 
 def test_of_many_lives_the_latest_messages_are_kept_and_those_that_wait_before_others(
@@ -193,6 +214,32 @@ def test_of_many_lives_the_latest_messages_are_kept_and_those_that_wait_before_o
     assert [one.event for one in then] == ["finished"] * 32
     assert then[1:] == now[:-1]
     assert waiting(redis_url, keys) == 32
+
+
+def test_who_has_as_many_on_their_way_as_one_may_is_passed_by(ledger: Ledger) -> None:
+    of_ada = [ended(ledger) for _ in range(2)]
+    of_bob = ended(ledger, owner="bob")
+
+    taken = ledger.run(chores.take("webhook", "t1", most=5, kept_ms=60_000, per_owner=2, owners=["ada"]))
+    again = ledger.run(chores.take("webhook", "t1", most=5, kept_ms=60_000, per_owner=2, owners=["ada"]))
+
+    assert [(chore.owner, chore.job_id) for chore in taken] == [("ada", of_ada[0]), ("bob", of_bob), ("bob", of_bob)]
+    assert again == taken
+
+
+def test_however_many_one_owner_has_waiting_others_have_their_turn(ledger: Ledger, redis_url: str, keys: Keys) -> None:
+    of_ada, of_bob = ended(ledger), ended(ledger, owner="bob")
+    with redis.Redis.from_url(redis_url) as client:
+        older = {f"{of_ada} finished failed {ms}": ms for ms in range(2_500)}
+        client.zadd(keys.key("chores", "webhook"), older)
+
+    def taken() -> list[Chore]:
+        return ledger.run(chores.take("webhook", "t1", most=1, kept_ms=60_000, per_owner=2, owners=["ada", "ada"]))
+
+    [chore] = until(taken, "bob has his turn")
+
+    assert chore.job_id == of_bob
+    assert waiting(redis_url, keys) == 2_504
 
 
 def test_entries_outlast_the_packing_and_a_second_life(ledger: Ledger, tmp_path: Path) -> None:
@@ -219,6 +266,7 @@ def test_entries_go_with_their_job_and_do_not_come_back(
     ledger.run(chores.put_off(chore, again_ms=0, sent=Sent(answered=500, error="it answered 500")))
 
     assert not has_entries(redis_url, keys, job_id)
+    assert (waiting(redis_url, keys), given_up(redis_url, keys)) == (0, 2)
     with pytest.raises(JobNotFound):
         told(ledger, job_id)
 

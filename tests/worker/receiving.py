@@ -35,6 +35,9 @@ class Receiver:
         """The status for the n-th request of a message, from 0."""
         self.takes_s = 0.0
         """How long it thinks about each."""
+        self.go_on = threading.Event()
+        """Until it is set, nothing is answered."""
+        self.go_on.set()
         self.received: list[Received] = []
         self.most_at_once = 0
         self._at_once: Counter[str] = Counter()
@@ -55,6 +58,7 @@ class Receiver:
             self._at_once[name] += 1
             self.most_at_once = max(self.most_at_once, self._at_once[name])
         time.sleep(self.takes_s)
+        self.go_on.wait()
         with self._lock:
             self._at_once[name] -= 1
         return self.answers(number)

@@ -43,6 +43,16 @@ def test_a_redirect_is_no_delivery_and_is_not_followed(receiver: Receiver, statu
         "169.254.169.254",
         "[fe80::1]",
         "[fd00::1]",
+        "[fec0::1]",
+        "[64:ff9b:1::127.0.0.1]",
+        "[::ffff:0:127.0.0.1]",
+        "[::]",
+        "[2001::7f00:1]",
+        "[2001:db8::1]",
+        "[3fff::1]",
+        "[5f00::1]",
+        "192.0.0.8",
+        "192.0.2.1",
         "224.0.0.1",
     ],
 )
@@ -51,6 +61,25 @@ def test_an_address_that_is_not_public_is_not_spoken_to(receiver: Receiver, host
         send(f"http://{host}:{receiver.port}/", "m1", "{}", secret=None, private_allowed=False)
 
     assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1", "2002:101:101::1"]
+)
+def test_a_public_address_is_spoken_to(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    spoken_to: list[str] = []
+
+    def connect(where: tuple[str, int], timeout: float) -> socket.socket:
+        spoken_to.append(where[0])
+        raise ConnectionRefusedError
+
+    stand_for(monkeypatch, address)
+    monkeypatch.setattr(socket, "create_connection", connect)
+
+    with pytest.raises(NotDelivered, match="ConnectionRefusedError"):
+        send("http://hook.test/", "m1", "{}", secret=None, private_allowed=False)
+
+    assert spoken_to == [address]
 
 
 def test_a_name_that_is_also_private_is_refused(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

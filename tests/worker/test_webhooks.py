@@ -18,6 +18,7 @@ from tests.ledger.playing import claimed, job, settle, submit
 from tests.waiting import until
 from tests.worker.keepers import doing, left, until_done, working
 from tests.worker.receiving import Receiver
+from worker.chores import HANDS, OWNER_HANDS, WEBHOOK_HANDS
 from worker.webhooks import send
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -104,6 +105,33 @@ def test_a_second_life_is_told_under_an_id_of_its_own(
     assert len({one.message_id for one in receiver.received}) == 2
 
 
+def test_a_message_that_comes_late_tells_the_end_of_then_and_the_job_of_now(
+    ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    job_id = finished_with(ledger, receiver)
+    before = job(ledger, job_id)
+    assert before.finished_at is not None
+    retry(ledger, job_id)
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until_done(redis_url, ledger, "webhook")
+
+    now = job(ledger, job_id)
+    assert now.queue is not None
+    [received] = receiver.received
+    assert received.json == {
+        "type": "job.finished",
+        "timestamp": before.finished_at.isoformat(),
+        "data": {
+            **now.model_dump(mode="json"),
+            "status": "failed",
+            "terminal": True,
+            "finished_at": before.model_dump(mode="json")["finished_at"],
+            "queue": None,
+        },
+    }
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_message_is_sent_again_under_the_same_id_until_it_is_taken(
     ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver
@@ -144,6 +172,21 @@ def test_after_the_last_pause_a_message_is_given_up(
 
     assert len(receiver.received) == impatient + 1
     assert re.search(rf"webhook given up: {job_id} finished failed \d+: it answered 500", caplog.text)
+
+
+def test_what_is_not_the_receiver_s_fault_takes_nothing_from_its_schedule(
+    ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver, impatient: int
+) -> None:
+    receiver.answers = lambda number: 500
+    finished_with(ledger, receiver)
+    for number in range(impatient):
+        [taken] = ledger.run(chores.take("webhook", f"Redis fails it {number}", most=1, kept_ms=60_000))
+        ledger.run(chores.put_off(taken, again_ms=0))
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until_done(redis_url, ledger, "webhook")
+
+    assert len(receiver.received) == impatient + 1
 
 
 @pytest.mark.usefixtures("impatient")
@@ -226,6 +269,38 @@ def test_a_message_is_never_sent_by_two_keepers_at_once(
     assert sorted(receiver.counts().values()) == [3] * len(ids)
     assert {kind_of(one) for one in receiver.counts()} == {f"{job_id}.finished" for job_id in ids}
     assert receiver.most_at_once == 1
+
+
+def test_one_owner_s_slow_receiver_holds_nobody_else_up(
+    ledger: Ledger, redis_url: str, tmp_path: Path, receiver: Receiver, slow_receiver: Receiver
+) -> None:
+    for _ in range(HANDS + 1):
+        finished_with(ledger, slow_receiver)
+    another = finished(ledger, owner="bob", epochs=1, webhook={"url": receiver.url})
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until(lambda: receiver.received, "bob is told")
+        assert len(slow_receiver.received) <= OWNER_HANDS
+        slow_receiver.go_on.set()
+        until_done(redis_url, ledger, "webhook")
+
+    assert kind_of(receiver.received[0].message_id) == f"{another}.finished"
+    assert len(slow_receiver.received) == HANDS + 1
+
+
+def test_webhooks_leave_hands_for_other_chores(
+    ledger: Ledger, redis_url: str, tmp_path: Path, slow_receiver: Receiver
+) -> None:
+    for number in range(HANDS + 1):
+        finished(ledger, owner=f"owner {number}", epochs=1, webhook={"url": slow_receiver.url})
+
+    with working(ledger, redis_url, tmp_path, webhook_private=True):
+        until(lambda: len(slow_receiver.received) >= WEBHOOK_HANDS, "all hands that may are sending")
+        until_done(redis_url, ledger, "archive")
+        finished(ledger, epochs=1)
+        until_done(redis_url, ledger, "archive")
+        assert len(slow_receiver.received) == WEBHOOK_HANDS
+        slow_receiver.go_on.set()
 
 
 def kind_of(message_id: str) -> str:
