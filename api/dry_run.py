@@ -1,5 +1,6 @@
 """What would become of a job. Nothing is stored."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from ledger import AsyncLedger, Wanted, reads
@@ -7,7 +8,7 @@ from ledger.finding import found_by
 from lowland.spec import JobSpec, Status
 from lowland.spec.estimate import estimate
 from lowland.spec.forecast import seconds_from
-from lowland.spec.resource import Cost, DryRun
+from lowland.spec.resource import Cost, DryRun, Job
 from lowland.spec.warnings import unusual
 
 #: Finished jobs that are asked how long they took.
@@ -34,6 +35,11 @@ async def _cost(spec: JobSpec, ledger: AsyncLedger, sees: str) -> Cost:
         model=found.get("model"),
     )
     finished = (await ledger.run(reads.list_jobs(limit=_ASKED, wanted=like_it))).jobs
+    return cost(spec, finished)
+
+
+def cost(spec: JobSpec, finished: Sequence[Job]) -> Cost:
+    """What a job is likely to take, judged by jobs of its kind that have succeeded."""
     seconds, told = seconds_from(spec, finished)
     what = "variant" if spec.dataset is None else "dataset, model and variant"
     source = (

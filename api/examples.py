@@ -1,26 +1,37 @@
-"""Examples for the OpenAPI document: of every answer, made from its schema, and of every kind of problem.
+"""Examples for the OpenAPI document: of every answer, made from its schema.
 
-What a schema alone makes dull (`text`, 1, false) is given here by the field's name, or by its model's and its name. A
-route needs nothing of its own.
+What a schema alone makes dull (`text`, 1, false) is given here by the field's name, or by its model's and its name;
+what the code itself says of a job is taken from it. A route needs nothing of its own, unless it fills a model
+in another way.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
+from api.dry_run import cost
+from ledger.chores import Told
+from ledger.documents import Waiting, queue_place
 from lowland.spec import JobSpec
+from lowland.spec.resource import DryRun, Job
+from lowland.spec.warnings import unusual
 
 Schema = Mapping[str, Any]
 
+JOB_ID: Final = "01a20eac-4e6a-74fe-bc88-99ef8f3dca2e"
+REQUEST_ID: Final = "01a20eac4e6a74febc8899ef8f3dca2e"
+WORKER: Final = "gpu-box-1"
 _JSON: Final = "application/json"
-_ID: Final = "01a20eac-4e6a-74fe-bc88-99ef8f3dca2e"
 _AT: Final = "2026-11-02T09:30:00Z"
+_STARTED_AT: Final = "2026-11-02T09:30:01Z"
+_ENDED_AT: Final = "2026-11-02T09:30:13Z"
+_DELIVERED_AT: Final = "2026-11-02T09:30:14Z"
 _SHA256: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-_WORKER: Final = "gpu-box-1"
 _SERIES: Final = {"train_loss": 0.112, "validation_accuracy": 0.972}
+#: Of 5 epochs of digits in batches of 64.
+_STEPS: Final = 105
 #: By `Model.field`, or by `field` of any model.
-_VALUES: Final[Mapping[str, Any]] = {
+VALUES: Final[Mapping[str, Any]] = {
     "Job.status": "succeeded",
     "Job.terminal": True,
     "Job.requested": None,
@@ -34,62 +45,74 @@ _VALUES: Final[Mapping[str, Any]] = {
     "Attempt.detail": None,
     "Artifact.name": "model.safetensors",
     "Artifact.media_type": "application/octet-stream",
-    "Links.self": f"/jobs/{_ID}",
-    **{f"Links.{verb}": f"/jobs/{_ID}/{verb}" for verb in ("pause", "resume", "retry", "cancel")},
+    "Links.self": f"/jobs/{JOB_ID}",
+    **{f"Links.{verb}": f"/jobs/{JOB_ID}/{verb}" for verb in ("pause", "resume", "retry", "cancel")},
     "Objective.name": "validation_accuracy",
     "Objective.value": 0.972,
     "Objective.best": 0.972,
     "Progress.epoch": 5,
     "Progress.epochs": 5,
-    "Progress.step": 60,
-    "Progress.steps": 60,
+    "Progress.step": _STEPS,
+    "Progress.steps": _STEPS,
     "Progress.fraction": 1.0,
     "Progress.eta_s": None,
-    "Progress.samples_per_s": 5210.4,
-    "QueuePlace.reason": "every machine that fits is busy",
-    "Advice.field": "optimizer.lr",
-    "Advice.value": 3.0,
-    "Advice.detail": "optimizer.lr is 3.0, which is unusual for sgd; 0.01 to 0.5 is usual",
-    "Cost.seconds": 12.5,
-    "Cost.seconds_from": "3 finished jobs of the same kind",
-    "StoredCheckpoint.name": "checkpoint-60.safetensors",
-    "StoredCheckpoint.step": 60,
+    "Progress.samples_per_s": 540.2,
+    "StoredCheckpoint.name": f"checkpoint-00005-{_STEPS:09d}.pt",
+    "StoredCheckpoint.step": _STEPS,
+    "StoredCheckpoint.size_bytes": 1_148_530,
     "Series.names": list(_SERIES),
-    "Series.last": "1793611800000-0",
-    "SeriesPoint.id": "1793611800000-0",
-    "SeriesPoint.step": 60,
+    "Series.last": "1-5",
+    "SeriesPoint.id": "1-5",
+    "SeriesPoint.at": _ENDED_AT,
+    "SeriesPoint.step": _STEPS,
     "SeriesPoint.epoch": 5,
     "SeriesPoint.values": _SERIES,
-    "Worker.id": _WORKER,
+    "DeliveryList.events": ["finished"],
+    "DeliveryList.disabled_at": None,
+    "DeliveryList.disabled_reason": None,
+    "Delivery.id": Told(JOB_ID, "finished", "succeeded", datetime.fromisoformat(_ENDED_AT)).message_id,
+    "Delivery.event": "finished",
+    "Delivery.status": "succeeded",
+    "Delivery.created_at": _ENDED_AT,
+    "Delivery.state": "delivered",
+    "Delivery.last_attempt_at": _DELIVERED_AT,
+    "Delivery.response_status": 204,
+    "Delivery.error": None,
+    "Delivery.next_attempt_at": None,
+    "Delivery.delivered_at": _DELIVERED_AT,
+    "Worker.id": WORKER,
     "Worker.alive": True,
     "Worker.labels": ["lab"],
+    "Worker.free": 0,
     "Device.name": "cuda:0",
     "Device.model": "NVIDIA H100 80GB HBM3",
     "Device.memory_gb": 80.0,
     "AuditEntry.action": "submit_job",
     "AuditEntry.status": 201,
-    "AuditEntry.key_id": "k7h2",
-    "AuditEntry.subject": _ID,
+    "AuditEntry.key_id": f"key_{_SHA256[:12]}",
+    "AuditEntry.subject": JOB_ID,
     "Session.scopes": ["read", "submit"],
     "Session.expires_at": None,
-    "Session.csrf_token": None,
+    "Session.csrf_token": _SHA256,
     "accuracy": 0.972,
     "best_accuracy": 0.972,
     "attempt": 1,
     "device": "cuda:0",
     "device_model": "NVIDIA H100 80GB HBM3",
-    "href": f"/jobs/{_ID}/artifacts/model.safetensors",
-    "id": _ID,
-    "job": _ID,
-    "job_id": _ID,
+    "ended_at": _ENDED_AT,
+    "finished_at": _ENDED_AT,
+    "href": f"/jobs/{JOB_ID}/artifacts/model.safetensors",
+    "id": JOB_ID,
+    "job": JOB_ID,
     "key": "lowland_...",
     "next": None,
     "owner": "ada",
-    "request_id": "01a20eac4e6a74febc8899ef8f3dca2e",
+    "request_id": REQUEST_ID,
     "sha256": _SHA256,
-    "size_bytes": 310_416,
+    "size_bytes": 378_312,
+    "started_at": _STARTED_AT,
     "url": "https://example.org/lowland",
-    "worker": _WORKER,
+    "worker": WORKER,
 }
 
 
@@ -122,8 +145,8 @@ def _name(schema: Schema) -> str:
 
 def _example(schema: Schema, document: Schema, model: str = "") -> Any:
     if name := _name(schema):
-        if name == JobSpec.__name__:
-            return _spec()
+        if name in _MADE:
+            return _MADE[name](document)
         return _example(document["components"]["schemas"][name], document, name)
     for chosen in ("const", "example", "default"):
         if chosen in schema:
@@ -135,7 +158,7 @@ def _example(schema: Schema, document: Schema, model: str = "") -> Any:
     match schema.get("type"):
         case "object":
             return {
-                name: _VALUES[key] if (key := _known(model, name)) else _example(field, document)
+                name: VALUES[key] if (key := _known(model, name)) else _example(field, document)
                 for name, field in schema.get("properties", {}).items()
             }
         case "array":
@@ -153,10 +176,25 @@ def _example(schema: Schema, document: Schema, model: str = "") -> Any:
 
 
 def _known(model: str, name: str) -> str:
-    return next((key for key in (f"{model}.{name}", name) if key in _VALUES), "")
+    return next((key for key in (f"{model}.{name}", name) if key in VALUES), "")
 
 
-@cache
-def _spec() -> Any:
-    spec = JobSpec.parse({"dataset": "digits", "sam": {"variant": "sam", "rho": 0.1}, "epochs": 5})
-    return json.loads(spec.model_dump_json())
+def _spec(document: Schema) -> Any:
+    del document
+    return JobSpec.parse(_TRAINED).model_dump(mode="json")
+
+
+def _dry_run(document: Schema) -> Any:
+    """Of a job like that of the other examples, which has been trained."""
+    spec = JobSpec.parse({**_TRAINED, "optimizer": {"name": "sgd", "lr": 3.0}})
+    trained = Job.model_validate(_example(document["components"]["schemas"]["Job"], document, "Job"))
+    idle = Waiting(
+        ahead=0, higher=0, of_class=1, of_version=1, of_labels=1, devices=1, free=1, at_quota=0, reserved_by=""
+    )
+    run = DryRun(spec=spec, warnings=unusual(spec), estimate=cost(spec, [trained]), queue=queue_place(spec, idle))
+    return run.model_dump(mode="json")
+
+
+_TRAINED: Final = {"dataset": "digits", "sam": {"variant": "sam", "rho": 0.1}, "epochs": 5}
+#: What the code itself makes without a ledger, by model.
+_MADE: Final[Mapping[str, Callable[[Schema], Any]]] = {"JobSpec": _spec, "DryRun": _dry_run}

@@ -11,7 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from api.access import SESSION_COOKIE
 from api.examples import add_examples
-from api.problems import Problem, problem_examples
+from api.problem_examples import problem_examples
+from api.problems import Problem
 from api.requests import REQUEST_ID_HEADER
 from lowland.spec import JobSpec
 from lowland.spec.catalogue import DIALECT

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from inspect import cleandoc
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -112,20 +111,6 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     Exception: Kind(500, "internal-error", "The server made a mistake"),
 }
 
-#: What examples of some kinds have beside or instead of what all have.
-_EXAMPLES: Final[Mapping[type[Exception], Mapping[str, Any]]] = {
-    SpecInvalid: {
-        "detail": "sam.rho is -0.1; give a number >= 0",
-        "errors": [{"field": "sam.rho", "value": -0.1, "detail": "sam.rho is -0.1; give a number >= 0"}],
-    },
-    errors.ParametersInvalid: {
-        "detail": "limit is 0; give an integer >= 1",
-        "errors": [{"field": "limit", "value": "0", "detail": "limit is 0; give an integer >= 1"}],
-    },
-    EventRefused: {"job_status": "succeeded", "allowed_from": ["queued", "running"]},
-    DeletionRefused: {"job_status": "running", "allowed_from": ["succeeded", "failed", "cancelled"]},
-}
-
 
 def problems(*classes: type[Exception]) -> dict[int | str, dict[str, Any]]:
     """What a route declares about the errors it answers, for `responses=`."""
@@ -154,26 +139,6 @@ def problems(*classes: type[Exception]) -> dict[int | str, dict[str, Any]]:
     return declared
 
 
-def problem_examples() -> dict[str, Any]:
-    """An example of each kind of problem, by its slug, for the document's components."""
-    return {kind.slug: {"summary": kind.title, "value": _example(cls, kind)} for cls, kind in KINDS.items()}
-
-
-def _example(cls: type[Exception], kind: Kind) -> dict[str, Any]:
-    is_ours = cls not in {Exception, ClientDisconnect}  # of ours, the docstring says when it is raised
-    problem = {
-        "type": TYPE_PREFIX + kind.slug,
-        "title": kind.title,
-        "status": kind.status,
-        "detail": cleandoc(str(cls.__doc__)).splitlines()[0] if is_ours else kind.title,
-        "instance": "/jobs",
-        "request_id": "01a20eac4e6a74febc8899ef8f3dca2e",
-    }
-    if cls in _EXAMPLES:
-        problem |= _EXAMPLES[cls]
-    return problem
-
-
 def header(kind: str, description: str) -> dict[str, Any]:
     """How a response's header is declared."""
     return {"description": description, "schema": {"type": kind}}
@@ -188,18 +153,26 @@ def exception_handlers() -> dict[int | type[Exception], Handler]:
     return {**dict.fromkeys(KINDS, _answer), HTTPException: _answer_http}
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
-    detail = _detail(error, kind)
-    problem = Problem(
+def problem_of(error: Exception, *, path: str, request_id: str) -> Problem:
+    """What is answered where an error of these `KINDS` comes up."""
+    kind = _kind(error)
+    return Problem(
         type=TYPE_PREFIX + kind.slug,
         title=kind.title,
         status=kind.status,
-        detail=detail,
-        instance=_path(request),
-        request_id=request_id_of(request),
+        detail=_detail(error, kind),
+        instance=path,
+        request_id=request_id,
         **_members(error),
     )
+
+
+def _kind(error: Exception) -> Kind:
+    return next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    problem = problem_of(error, path=_path(request), request_id=request_id_of(request))
     return _response(problem, _headers(error))
 
 

@@ -1,20 +1,29 @@
 """What a change of an OpenAPI document takes from those who use the API: what they send, and what they read.
 
-What may be sent may only grow, what is answered may only be added to. Of what is answered new values of an enumeration
-and new alternatives of an object are taken for additions; a client that does not know them has to pass them over.
+What may be sent may only grow, what is answered may only be added to. Of what is answered new values of an enumeration,
+new alternatives of an object and wider bounds are taken for additions: a job's spec is answered as it was taken, and a
+client has to pass over what it does not know. A keyword that no rule here knows may not change at all.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import reduce
-from typing import Any, Final
+from typing import Any
 
-Schema = Mapping[str, Any]
-
-#: Bounds of what may be sent, by whether a larger number allows more.
-_BOUNDS: Final = {
-    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems"), True),
-    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), False),
-}
+from docs.schemas import (
+    COMPARED,
+    HARMLESS,
+    INNER,
+    SEVERAL,
+    Schema,
+    alternatives,
+    called,
+    changed,
+    loosened,
+    narrowed,
+    resolved,
+    taker,
+    types,
+    written,
+)
 
 
 def incompatibilities(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -26,7 +35,8 @@ class _Comparison:
     def __init__(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         self._old = old
         self._new = new
-        self._compared: set[tuple[int, int, bool]] = set()
+        #: By identity, which holds only as long as what was compared is kept.
+        self._compared: dict[tuple[int, int, bool], tuple[Schema, Schema]] = {}
 
     def paths(self) -> Iterator[str]:
         for path, old in self._old["paths"].items():
@@ -45,6 +55,10 @@ class _Comparison:
     def _operation(self, where: str, old: Schema, new: Schema) -> Iterator[str]:
         if old.get("operationId") != new.get("operationId"):
             yield f"{where}: operationId changed from {old.get('operationId')} to {new.get('operationId')}"
+        enough = _keys(new, self._new)
+        for name, shown in _keys(old, self._old).items():
+            if not any(wanted <= shown for wanted in enough.values()):
+                yield f"{where} security: {name} no longer enough"
         sent, sendable = old.get("requestBody", {}), new.get("requestBody", {})
         if sendable.get("required") and not sent.get("required"):
             yield f"{where} body: now required"
@@ -78,28 +92,47 @@ class _Comparison:
             else:
                 yield from self._schema(where, content["schema"], now["schema"], is_sent=is_sent)
 
-    def _schema(self, where: str, old: Schema, new: Schema, *, is_sent: bool) -> Iterator[str]:
-        before, after = _alternatives(old, self._old), _alternatives(new, self._new)
-        if len(before) == len(after) == 1:  # whatever its name
-            pairs = [(next(iter(before.values())), next(iter(after.values())))]
+    def _schema(self, where: str, old: Any, new: Any, *, is_sent: bool) -> Iterator[str]:
+        old, new = written(old), written(new)
+        if is_sent and "default" in old and old["default"] != new.get("default", ...):
+            yield f"{where}: default changed from {old['default']} to {new.get('default', 'none')}"
+        before, after = list(alternatives(old, self._old)), list(alternatives(new, self._new))
+        if len(before) == len(after) == 1:
+            yield from self._pair(where, before[0], after[0], is_sent=is_sent)
+        elif is_sent:
+            for one in before:
+                if (other := taker(one, after)) is not None:
+                    yield from self._pair(where, one, other, is_sent=True)
+                else:
+                    yield f"{where}: {called(one)} no longer taken"
         else:
-            pairs = [(before[name], after[name]) for name in before if name in after]
-            if is_sent:
-                yield from (f"{where}: {name} no longer taken" for name in before if name not in after)
-            else:
-                objects = {name for name, part in after.items() if part.get("type") == "object"}
-                yield from (f"{where}: may now be {name}" for name in after if name not in before.keys() | objects)
-        for one, other in pairs:
-            if (pair := (id(one), id(other), is_sent)) not in self._compared:
-                self._compared.add(pair)
-                yield from self._one(where, one, other, is_sent=is_sent)
+            for one in after:
+                if (other := taker(one, before)) is not None:
+                    yield from self._pair(where, other, one, is_sent=False)
+                elif one.get("type") != "object":
+                    yield f"{where}: may now be {called(one)}"
 
-    def _one(self, where: str, old: Schema, new: Schema, *, is_sent: bool) -> Iterator[str]:
-        given, taken = (_types(each) for each in ((old, new) if is_sent else (new, old)))
-        if not given <= taken | ({"integer"} if "number" in taken else set()):
+    def _pair(self, where: str, old: Schema, new: Schema, *, is_sent: bool) -> Iterator[str]:
+        if (pair := (id(old), id(new), is_sent)) in self._compared:
+            return
+        self._compared[pair] = old, new
+        source, target = (old, new) if is_sent else (new, old)
+        if not types(source) <= types(target):
             yield f"{where}: type changed from {old.get('type', 'any')} to {new.get('type', 'any')}"
-        if is_sent:
-            yield from _narrowed(where, old, new)
+            return
+        yield from narrowed(where, old, new) if is_sent else loosened(where, old, new)
+        yield from self._properties(where, old, new, is_sent=is_sent)
+        for keyword in INNER:
+            if keyword in old or keyword in new:
+                parts = old.get(keyword, True), new.get(keyword, True)
+                yield from self._schema(f"{where} {keyword}", *parts, is_sent=is_sent)
+        for keyword in SEVERAL:
+            yield from self._several(f"{where} {keyword}", source.get(keyword), target.get(keyword), is_sent=is_sent)
+        for keyword in sorted((old.keys() | new.keys()) - COMPARED - HARMLESS):
+            if old.get(keyword) != new.get(keyword):
+                yield changed(where, keyword, old, new)
+
+    def _properties(self, where: str, old: Schema, new: Schema, *, is_sent: bool) -> Iterator[str]:
         required, now = set(old.get("required", [])), set(new.get("required", []))
         known = new.get("properties", {})
         for name, field in old.get("properties", {}).items():
@@ -111,45 +144,36 @@ class _Comparison:
                 yield f"{where} {name}: no longer always there"
         if is_sent:
             yield from (f"{where} {name}: new required property" for name in sorted(now - required))
-        for inner in ("items", "additionalProperties"):
-            if isinstance(old.get(inner), Mapping) and isinstance(new.get(inner), Mapping):
-                yield from self._schema(f"{where} {inner}", old[inner], new[inner], is_sent=is_sent)
-            elif is_sent and new.get(inner) is False and old.get(inner) is not False:
-                yield f"{where}: {inner} no longer taken"
 
-
-def _narrowed(where: str, old: Schema, new: Schema) -> Iterator[str]:
-    before, after = (schema.get("enum", [schema["const"]] if "const" in schema else None) for schema in (old, new))
-    if after is not None and (before is None or not all(value in after for value in before)):
-        yield f"{where}: enum narrowed from {before or 'any'} to {after}"
-    for bound, grows in _BOUNDS.items():
-        was, now = old.get(bound), new.get(bound)
-        if now is not None and (was is None or (now < was if grows else now > was)):
-            yield f"{where}: {bound} {'lowered' if grows else 'raised'} from {'any' if was is None else was} to {now}"
-    if new.get("pattern") not in {None, old.get("pattern")}:
-        yield f"{where}: pattern changed from {old.get('pattern', 'any')} to {new['pattern']}"
-
-
-def _alternatives(schema: Schema, document: Schema, name: str = "") -> dict[str, Schema]:
-    """The schemas one of which has to fit, by name or else by what they are."""
-    if "$ref" in schema:
-        return _alternatives(_resolved(schema, document), document, schema["$ref"].rpartition("/")[2])
-    parts = schema.get("anyOf") or schema.get("oneOf")
-    if parts:
-        return {key: part for each in parts for key, part in _alternatives(each, document).items()}
-    return {name or " ".join(str(schema[key]) for key in ("type", "const") if key in schema) or "anything": schema}
-
-
-def _resolved(node: Schema, document: Schema) -> Schema:
-    return reduce(lambda found, part: found[part], node["$ref"].removeprefix("#/").split("/"), document)
+    def _several(self, where: str, source: Any, target: Any, *, is_sent: bool) -> Iterator[str]:
+        if target is None:
+            return
+        given, taken = (dict(enumerate(each)) if isinstance(each, list) else each or {} for each in (source, target))
+        if given.keys() != taken.keys():
+            yield f"{where}: changed"
+            return
+        for name, part in given.items():
+            pair = (part, taken[name]) if is_sent else (taken[name], part)
+            yield from self._schema(f"{where} {name}", *pair, is_sent=is_sent)
 
 
 def _parameters_of(holders: list[Schema], document: Schema) -> dict[tuple[str, str], Schema]:
     declared = [each for holder in holders for each in holder.get("parameters", [])]
-    whole = [_resolved(each, document) if "$ref" in each else each for each in declared]
+    whole = [resolved(each, document) if "$ref" in each else each for each in declared]
     return {(each["in"], each["name"]): each for each in whole}
 
 
-def _types(schema: Schema) -> set[str]:
-    named = schema.get("type", ["array", "boolean", "null", "number", "object", "string"])
-    return {named} if isinstance(named, str) else set(named)
+def _keys(operation: Schema, document: Schema) -> dict[str, set[str]]:
+    """What has to be shown: one of these, by its name, and all that it says."""
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    wanted = operation.get("security", document.get("security")) or [{}]
+    return {
+        " and ".join(each) or "no key": {
+            said for name, scopes in each.items() for said in (_told(schemes.get(name, {"name": name})), *scopes)
+        }
+        for each in wanted
+    }
+
+
+def _told(scheme: Schema) -> str:
+    return str(sorted((key, value) for key, value in scheme.items() if key not in HARMLESS))

@@ -15,13 +15,17 @@ from lowland.spec.resource import ArtifactList
 router = APIRouter(tags=["artifacts"], dependencies=[Depends(refuse_parameters)])
 
 _BYTES: Final[dict[str, Any]] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
-_HEADERS: Final = {
+#: Also where the file itself is not sent.
+_IDENTITY: Final = {
     "ETag": header("string", "Its sha256 in hexadecimal, in quotes."),
     "Repr-Digest": header("string", "`sha-256=:BASE64:` of the whole file, also beside a range of it (RFC 9530)."),
+    "X-Content-Type-Options": header("string", "`nosniff`"),
+}
+_HEADERS: Final = {
+    **_IDENTITY,
     "Last-Modified": header("string", "When it was written."),
     "Accept-Ranges": header("string", "`bytes`"),
     "Content-Disposition": header("string", "Its name, for browsers to save it under."),
-    "X-Content-Type-Options": header("string", "`nosniff`"),
 }
 _CONTENT_RANGE: Final = {"Content-Range": header("string", "Which bytes, of how many.")}
 _RANGE: Final[dict[str, Any]] = {
@@ -32,7 +36,7 @@ _RANGE: Final[dict[str, Any]] = {
 }
 _WHOLE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The file", "headers": _HEADERS, **_BYTES},
-    304: {"description": "It is as the ETag in If-None-Match says", "headers": _HEADERS},
+    304: {"description": "It is as the ETag in If-None-Match says", "headers": _IDENTITY},
 }
 Name = Annotated[str, Path(description="As the job's `artifacts` say.")]
 IfNoneMatch = Annotated[

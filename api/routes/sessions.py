@@ -1,7 +1,7 @@
 """A browser's session: an API key traded for a cookie, since EventSource and images cannot send a header."""
 
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -56,6 +56,14 @@ class Session(BaseModel):
         return cls(owner=caller.owner, scopes=sorted(caller.scopes), csrf_token=csrf, expires_at=expires_at)
 
 
+_OPENED: Final = Session(
+    owner="ada",
+    scopes=[Scope.READ, Scope.SUBMIT],
+    csrf_token=csrf_token("what the cookie holds"),
+    expires_at=datetime(2026, 11, 2, 21, 30, tzinfo=UTC),
+).model_dump(mode="json")
+
+
 async def _shown_key(
     request: Request,
     settings: SettingsDep,
@@ -82,7 +90,10 @@ async def _shown_key(
         "security": [{}],  # the body may have it
     },
     responses={
-        200: {"headers": {"Set-Cookie": header("string", f"`{SESSION_COOKIE}`, for browsers; no script can read it.")}},
+        200: {
+            "headers": {"Set-Cookie": header("string", f"`{SESSION_COOKIE}`, for browsers; no script can read it.")},
+            "content": {"application/json": {"example": _OPENED}},
+        },
         **problems(*_REFUSALS, BodyMalformed, BodyTooLarge, ContentTypeUnsupported),
     },
 )

@@ -4,6 +4,7 @@ import hashlib
 import json
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -110,6 +111,24 @@ def test_a_file_that_the_caller_has_is_not_sent_again(http: httpx2.Client, href:
 
     assert (response.status_code, response.content) == (304, b"")
     assert identity(response) == (ETAG, REPR_DIGEST)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [({}, 200), ({"if-none-match": ETAG}, 304), ({"range": "bytes=0-9"}, 206)],
+    ids=["whole", "known", "a range"],
+)
+def test_every_header_that_is_declared_is_there(
+    http: httpx2.Client, href: str, document: dict[str, Any], method: str, asked: dict[str, str], status: int
+) -> None:
+    operation = document["paths"]["/jobs/{job_id}/artifacts/{name}"][method.lower()]
+
+    response = http.request(method, href, headers=asked)
+
+    assert response.status_code == (200 if method == "HEAD" and "range" in asked else status)
+    declared = operation["responses"][str(response.status_code)]["headers"]
+    assert {name.lower() for name in declared} <= set(response.headers)
 
 
 def test_a_file_that_the_caller_has_another_version_of_is_sent(http: httpx2.Client, href: str) -> None:
