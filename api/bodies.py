@@ -1,11 +1,17 @@
 """Reading a request's body as JSON, strictly, of bounded length."""
 
 from email.message import Message
+from typing import Final
 
 from starlette.requests import Request
 
-from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported
+from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid
+from lowland.errors import FieldError
+from lowland.spec.show import public, shown
 from lowland.spec.strict_json import JsonMalformed, parse_json
+
+#: As much of a body that nobody reads is looked at, in bytes.
+_QUOTED: Final = 100
 
 
 async def read_json(request: Request, *, max_bytes: int) -> object:
@@ -26,6 +32,23 @@ async def read_json(request: Request, *, max_bytes: int) -> object:
         return parse_json(await _read(request, max_bytes), what="the body")
     except JsonMalformed as error:
         raise BodyMalformed(str(error)) from error
+
+
+async def refuse_body(request: Request) -> None:
+    """For routes that take nothing in a body: whoever sends something there would wait for it in vain.
+
+    Raises:
+        ParametersInvalid: there is one; `{}` says nothing and passes.
+    """
+    begin = bytearray()
+    async for chunk in request.stream():
+        begin += chunk
+        if len(begin) > _QUOTED:
+            break
+    if bytes(begin).strip() not in {b"", b"{}"}:
+        value = public(begin[:_QUOTED].decode(errors="replace"))
+        detail = f"the body is {shown(value)}, and none is read here; give what is wanted as query parameters"
+        raise ParametersInvalid([FieldError(field="body", value=value, detail=detail)])
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:

@@ -7,6 +7,7 @@ import uuid_utils
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic.json_schema import SkipJsonSchema
 
+from api.bodies import refuse_body
 from api.deps import (
     CallerDep,
     IfNoneMatch,
@@ -43,6 +44,7 @@ from lowland.spec.resource import CheckpointList, DryRun, Job
 router = APIRouter(tags=["jobs"])
 
 _NO_PARAMETERS: Final = Depends(refuse_parameters)
+_NO_BODY: Final = Depends(refuse_body)
 #: Says that an earlier request has made what is answered.
 _REPLAYED_HEADER: Final = "Idempotent-Replayed"
 #: The longest that an answer waits for a change, in seconds.
@@ -199,7 +201,7 @@ async def list_checkpoints(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> C
 
 @router.post(
     "/jobs/{job_id}/cancel",
-    dependencies=[_NO_PARAMETERS],
+    dependencies=[_NO_PARAMETERS, _NO_BODY],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
 async def cancel_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
@@ -209,7 +211,7 @@ async def cancel_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
 
 @router.post(
     "/jobs/{job_id}/pause",
-    dependencies=[_NO_PARAMETERS],
+    dependencies=[_NO_PARAMETERS, _NO_BODY],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
 async def pause_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
@@ -222,7 +224,7 @@ async def pause_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
 
 @router.post(
     "/jobs/{job_id}/resume",
-    dependencies=[_NO_PARAMETERS],
+    dependencies=[_NO_PARAMETERS, _NO_BODY],
     responses=problems(JobNotFound, EventRefused, ParametersInvalid, LedgerUnavailable),
 )
 async def resume_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
@@ -235,7 +237,7 @@ async def resume_job(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Job:
 
 @router.post(
     "/jobs/{job_id}/retry",
-    dependencies=[Depends(refuse_repeated_parameters)],
+    dependencies=[Depends(refuse_repeated_parameters), _NO_BODY],
     responses=problems(
         JobNotFound, EventRefused, CheckpointMissing, RateLimited, QuotaReached, ParametersInvalid, LedgerUnavailable
     ),

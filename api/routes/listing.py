@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
+from api.bodies import refuse_body
 from api.deps import ID_PATTERN, LedgerDep, SeesDep, refuse_repeated_parameters_but
 from api.errors import ParametersInvalid
 from api.parameters import Parameters
@@ -169,7 +170,11 @@ async def list_jobs(
     return page
 
 
-@router.post("/jobs/cancel", dependencies=[_REPEATED], responses=problems(ParametersInvalid, LedgerUnavailable))
+@router.post(
+    "/jobs/cancel",
+    dependencies=[_REPEATED, Depends(refuse_body)],
+    responses=problems(ParametersInvalid, LedgerUnavailable),
+)
 async def cancel_jobs(wanted: Annotated[Cancelling, Query()], ledger: LedgerDep, sees: SeesDep) -> Cancelled:
     """Cancel every job that fits the filters and has not ended, 200 a request: ask again with `next` for the others.
 

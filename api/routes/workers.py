@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
+from api.bodies import refuse_body
 from api.deps import LedgerDep, refuse_parameters
 from api.errors import ParametersInvalid
 from api.problems import problems
@@ -19,7 +20,11 @@ async def list_workers(ledger: LedgerDep) -> WorkerList:
     return WorkerList(workers=await ledger.run(presence.list_workers()))
 
 
-@router.post("/workers/{worker_id}/drain", responses=problems(WorkerNotFound, ParametersInvalid, LedgerUnavailable))
+@router.post(
+    "/workers/{worker_id}/drain",
+    dependencies=[Depends(refuse_body)],
+    responses=problems(WorkerNotFound, ParametersInvalid, LedgerUnavailable),
+)
 async def drain_worker(
     worker_id: Annotated[str, Path(description="As GET /workers names it.")], ledger: LedgerDep
 ) -> Worker:

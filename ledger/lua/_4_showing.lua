@@ -38,7 +38,7 @@ local function waiting(id, name, score, ahead, live)
   local running = tonumber(redis.call('HGET', key('running'), needs.owner) or 0)
   local of_class, of_version, of_labels, devices, free, at_quota = 0, 0, 0, 0, 0, 1
   for _, said in ipairs(live) do
-    if said.reserves == id then reserved_by = said.name end
+    if id ~= '' and said.reserves == id then reserved_by = said.name end
     if said.classes[needs.class] then
       of_class = of_class + 1
       if said.versions[needs.version] then

@@ -7,8 +7,12 @@
 --   ->    {'ok'}                                                              event: none
 local kind, member, taker, again_ms, result, answered, error, is_gone = unpack(ARGV)
 local STATES = {done = 'delivered', failed = 'pending', given_up = 'given_up'}
-if redis.call('GET', key('taken', kind, member)) ~= taker then return {'ok'} end
 local now = now_ms()
+-- nobody is writing a deleted job's record any more: its files need not wait
+if kind == 'archive' and redis.call('ZADD', key('chores', 'retire'), 'XX', 'LT', 'CH', integer(now), member) == 1 then
+  wake_keeper()
+end
+if redis.call('GET', key('taken', kind, member)) ~= taker then return {'ok'} end
 count('chore:' .. kind .. ':' .. result)
 if again_ms == '' then
   drop_chore(kind, member)

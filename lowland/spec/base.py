@@ -36,13 +36,17 @@ def wire_fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
 LARGEST: Final = 1e30
 
 #: Patterns of text, and how they are said to people.
-LABEL: Final = r"^[^\x00-\x1f\x7f]+$"
-URL: Final = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
+#: Characters that end a line, steer a terminal, or turn text around.
+_CONTROL: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+LABEL: Final = rf"^[^{_CONTROL}]+$"
+TAG: Final = rf"^[^{_CONTROL}:]+$"
+URL: Final = r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?([/?#][!-~]*)?$"
 MACHINE_LABEL: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
 SECRET: Final = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$"
 PATTERNS: Final[Mapping[str, str]] = {
     LABEL: "one line of text, without control characters",
-    URL: "a URL that starts with http:// or https://, without a user and password",
+    TAG: "one line of text, without control characters and colons",
+    URL: "a URL of ASCII characters that starts with http:// or https://, without a user and password",
     SECRET: "whsec_ and 24 to 64 random bytes in base64",
     MACHINE_LABEL: "1 to 63 letters, digits, '.', '_', '/' and '-', the first a letter or digit",
 }

@@ -8,11 +8,12 @@ again from it.
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
 
 from lowland.errors import SpecInvalid
-from lowland.spec.base import LABEL, LARGEST, MACHINE_LABEL, SECRET, URL, Conflict, SpecModel
+from lowland.spec.base import LABEL, LARGEST, MACHINE_LABEL, SECRET, TAG, URL, Conflict, SpecModel
 from lowland.spec.conflicts import CHECKS
 from lowland.spec.datasets import DatasetSpec, task_of
 from lowland.spec.explain import explain
@@ -27,6 +28,8 @@ from lowland.spec.versions import READ, VERSION, upgraded
 
 #: Text people choose: one line, no control characters.
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LABEL)]
+#: What stands before the colon where jobs are found by a tag and its value.
+TagName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=TAG)]
 
 MAX_TAGS: Final = 32
 #: Says that a spec was accepted before.
@@ -117,10 +120,18 @@ def _base64(secret: str) -> str:
     return secret
 
 
+def _with_a_port(url: str) -> str:
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        raise ValueError("its port is none; give one of 0 to 65535, or none") from error
+    return url
+
+
 class Webhook(SpecModel):
     """Whom to tell when something happens to the job."""
 
-    url: str = Field(max_length=2000, pattern=URL)
+    url: Annotated[str, StringConstraints(max_length=2000, pattern=URL), AfterValidator(_with_a_port)]
     """Where to POST."""
     events: Annotated[list[Literal["started", "finished"]], AfterValidator(_each_once)] = Field(
         default=["finished"], min_length=1, max_length=2
@@ -140,7 +151,7 @@ class JobSpec(SpecModel):
     """Of this description. A server and its workers read the newest and the one before, which they bring up to date."""
     name: Label | None = None
     """What to call the job; need not be unique."""
-    tags: dict[Label, Label] = Field(default={}, max_length=MAX_TAGS)
+    tags: dict[TagName, Label] = Field(default={}, max_length=MAX_TAGS)
     """Free labels to find the job by."""
     dataset: DatasetSpec | None = None
     """What to train on."""

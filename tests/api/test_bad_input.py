@@ -92,6 +92,12 @@ REFUSED: Final[dict[str, tuple[bytes, int, str]]] = {
     "lines in a tag": (posted(spec(tags={"a\r\nX-Evil": "1"})), 422, "spec-invalid"),
     "lines in a tag's value": (posted(spec(tags={"a": "1\r\nX-Evil: 1"})), 422, "spec-invalid"),
     "lines in a webhook": (posted(spec(webhook={"url": "http://a/\r\nX-Evil: 1"})), 422, "spec-invalid"),
+    "filters in a body": (request("POST", "/jobs/cancel", *JSON, body=b'{"tag": "a"}'), 422, "parameters-invalid"),
+    "options in a body": (
+        request("POST", f"/jobs/{SOME_JOB}/retry", *JSON, body=b"from_checkpoint=true"),
+        422,
+        "parameters-invalid",
+    ),
     "lines in a filter": (request("GET", "/jobs?name=a%0d%0aX-Evil:%201"), 422, "parameters-invalid"),
     "lines in a cursor": (request("GET", "/jobs?cursor=a%0d%0aX-Evil:%201"), 422, "parameters-invalid"),
     "NUL in a filter": (request("GET", "/jobs?name=%00"), 422, "parameters-invalid"),

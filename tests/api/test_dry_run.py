@@ -6,11 +6,12 @@ import httpx2
 import pytest
 import redis
 
-from ledger import Keys
+from ledger import Keys, Ledger
 from lowland.spec import JobSpec
 from lowland.spec.estimate import estimate
 from tests.api.answers import assert_problem
 from tests.api.conftest import Worker
+from tests.ledger import playing
 
 BODY = {"dataset": "digits", "sam": {"variant": "sam", "rho": 5.0}}
 
@@ -84,6 +85,13 @@ def test_the_place_is_the_one_behind_those_that_wait(http: httpx2.Client, worker
 
     assert try_out(http, BODY)["queue"] == {"position": 3, "reason": "2 jobs ahead"}
     assert try_out(http, {**BODY, "priority": 1})["queue"] == {"position": 1, "reason": "next for a free device"}
+
+
+def test_nothing_is_in_the_way_where_a_worker_has_nothing_to_do(http: httpx2.Client, ledger: Ledger) -> None:
+    playing.enroll(ledger)
+    assert playing.claim(ledger) is None
+
+    assert try_out(http, BODY)["queue"] == {"position": 1, "reason": "next for a free device"}
 
 
 def test_a_job_that_would_be_refused_is_refused(http: httpx2.Client) -> None:

@@ -133,6 +133,25 @@ def test_a_job_that_is_retired_while_its_record_is_written_leaves_none(
     assert not job_folder(tmp_path, job_id).exists()
 
 
+def test_the_files_of_a_job_that_is_deleted_while_its_record_is_written_go_right_after(
+    ledger: Ledger, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = finished(ledger)
+    write_weights(tmp_path, job_id)
+
+    def write_late(root: Path, record: Record) -> None:
+        ledger.run(transitions.delete(job_id))
+        write_record(root, record)
+
+    monkeypatch.setattr(worker.chores, "write_record", write_late)
+    for _ in range(2):  # one round writes the record, the next one deletes
+        with doing(ledger, redis_url, tmp_path) as keeper:
+            keeper.start_due()
+
+    assert not job_folder(tmp_path, job_id).exists()
+    assert left(redis_url, ledger, "retire") == {}
+
+
 def test_two_keepers_at_once_do_each_chore_once(
     ledger: Ledger, redis_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
