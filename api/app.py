@@ -42,8 +42,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        ledger = app.state.ledger = AsyncLedger(settings.redis_url, Keys(settings.redis_prefix))
-        app.state.rates = Rates(settings.redis_url, settings.redis_prefix)
+        keys = Keys(settings.redis_prefix)
+        ledger = app.state.ledger = AsyncLedger(settings.redis_url, keys)
+        app.state.rates = Rates(settings.redis_url, keys)
         with told_to_stop() as app.state.stopping:
             app.state.views = Views(ledger, app.state.stopping)
             async with ledger.changes.heard():
