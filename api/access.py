@@ -122,12 +122,12 @@ async def admit(request: Request, *, key: str | None, session: str | None) -> Ca
     caller = await gate.recognize(request.app.state.ledger, key=key, session=session)
     if caller.by_session or not caller.key_id:
         refuse_other_sites(request, session=session if caller.by_session else None)
-    request.state.shown = {"key": key, "session": session}
-    request.state.caller = caller  # for the route; these for the audit too
-    request.state.action = request.scope["route"].name
-    request.state.subject = next(iter(request.path_params.values()), "")
     if caller.key_id and caller.rate_limit:
         await rates.count(caller.key_id, caller.rate_limit)
+    request.state.shown = {"key": key, "session": session}
+    request.state.caller = caller  # for the route; these for the audit too, which what was refused so far is not in
+    request.state.action = request.scope["route"].name
+    request.state.subject = next(iter(request.path_params.values()), "")
     return caller
 
 

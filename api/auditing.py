@@ -1,7 +1,9 @@
 """The audit: whatever was to change something is written down once it is answered, with who asked and how it went.
 
 Written after the answer, so that nobody waits for it: what a process that is killed has just answered may be missing.
-Requests of nobody known are left out; else anybody could push the others out of the stream, whose length is bounded.
+Requests of nobody known are left out, and those that other sites' pages sent or that were beyond a key's rate; else
+anybody could push the others out of the stream, whose length is bounded. What a known key asks for within its rate is
+written down however it went: who can fill the stream with refusals can fill it with jobs too.
 """
 
 import logging

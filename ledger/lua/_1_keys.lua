@@ -68,8 +68,9 @@ local function was_executed(request)
   return redis.call('EXISTS', key('request', request)) == 1
 end
 
-local function mark_executed(request)
-  redis.call('SET', key('request', request), 1, 'PX', ANSWER_KEPT_MS)
+-- kept_ms: where nobody repeats the call for as long as others are repeated
+local function mark_executed(request, kept_ms)
+  redis.call('SET', key('request', request), 1, 'PX', kept_ms or ANSWER_KEPT_MS)
 end
 
 -- Have the keeper look around at once.

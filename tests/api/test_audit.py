@@ -51,6 +51,21 @@ def test_who_is_not_known_leaves_nothing_that_would_push_the_others_out(http: ht
     assert [each["action"] for each in entries(http, admin)] == ["create_key"]
 
 
+def test_what_is_beyond_the_rate_of_a_key_is_not_written_down(http: httpx2.Client, ledger: Ledger) -> None:
+    """Else whoever has a key could push the others out, as fast as it is refused."""
+    ada, admin = key(ledger, rate_limit="1/hour"), key(ledger, "root", Scope.ADMIN)
+
+    assert [http.post("/jobs", json=BODY, headers=ada).status_code for _ in range(3)] == [201, 429, 429]
+
+    assert [each["action"] for each in entries(http, admin)] == ["submit_job", "create_key", "create_key"]
+
+
+def test_what_another_sites_page_sent_is_not_written_down(http: httpx2.Client, ledger: Ledger) -> None:
+    assert http.post("/jobs", json=BODY, headers={"Origin": "https://evil.example"}).status_code == 403
+
+    assert entries(http, {}) == []
+
+
 def test_what_ended_in_a_mistake_of_the_server_is_written_down(
     app: FastAPI, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
