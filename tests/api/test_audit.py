@@ -23,19 +23,21 @@ def entries(http: httpx2.Client, admin: dict[str, str], query: str = "") -> list
 def test_what_was_to_change_something_is_written_down(http: httpx2.Client, ledger: Ledger) -> None:
     ada, reads, admin = key(ledger, "ada"), key(ledger, "bob", Scope.READ), key(ledger, "root", Scope.ADMIN)
     known = {each.owner: each.id for each in ledger.run(access.list_keys())}
-    job_id = http.post("/jobs", json=BODY, headers={**ada, "X-Request-ID": "r1"}).json()["id"]
+    made = http.post("/jobs", json=BODY, headers={**ada, "X-Request-ID": "r1"})
+    job_id = made.json()["id"]
     http.get(f"/jobs/{job_id}", headers=ada)
-    http.post(f"/jobs/{job_id}/cancel", headers=ada)
-    http.post(f"/jobs/{job_id}/pause", headers=ada)
-    http.post("/jobs", json=BODY, headers=reads)
+    cancelled = http.post(f"/jobs/{job_id}/cancel", headers=ada)
+    paused = http.post(f"/jobs/{job_id}/pause", headers={**ada, "X-Request-ID": "no id"})
+    refused = http.post("/jobs", json=BODY, headers=reads)
 
     written = entries(http, admin)
 
     told = [(each["owner"], each["action"], each["subject"], each["status"], each["request_id"]) for each in written]
+    assert made.headers["x-request-id"] == "r1"
     assert told[:4] == [
-        ("bob", "submit_job", None, 403, None),
-        ("ada", "pause_job", job_id, 409, None),
-        ("ada", "cancel_job", job_id, 200, None),
+        ("bob", "submit_job", None, 403, refused.headers["x-request-id"]),
+        ("ada", "pause_job", job_id, 409, paused.headers["x-request-id"]),
+        ("ada", "cancel_job", job_id, 200, cancelled.headers["x-request-id"]),
         ("ada", "submit_job", job_id, 201, "r1"),
     ]
     assert [each["key_id"] for each in written[:2]] == [known["bob"], known["ada"]]
