@@ -12,10 +12,10 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.cross_site import READING
 from ledger import AsyncLedger, LedgerError, access
 
 _LOG: Final = logging.getLogger(__name__)
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: How much is kept of the path that names what is changed.
 _KEPT: Final = 128
 
@@ -27,7 +27,7 @@ class Audited:
         self._app: Final = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in _READING:
+        if scope["type"] != "http" or scope["method"] in READING:
             await self._app(scope, receive, send)
             return
         status, location = 500, ""  # if no answer comes

@@ -3,6 +3,7 @@
 --   TRANSITIONS   event -> from -> to           (lowland/spec/states.py)
 --   FULFILLED     event -> state -> true        (lowland/spec/states.py)
 --   TOP_PRIORITY  the highest there is          (lowland/spec/job.py)
+--   COMMAND_LINE  who does what `lowland keys` does   (ledger/access.py)
 --   WAIT_BOUNDS_MS  of the histogram of waits   (ledger/measures.py)
 -- KEYS[1] is always the prefix of all keys. JSON is made in Python and only stored and moved here.
 

@@ -41,7 +41,7 @@ def test_what_was_to_change_something_is_written_down(http: httpx2.Client, ledge
         ("ada", "submit_job", job_id, 201, "r1"),
     ]
     assert [each["key_id"] for each in written[:2]] == [known["bob"], known["ada"]]
-    assert [(each["owner"], each["action"]) for each in written[4:]] == [("command line", "create_key")] * 3
+    assert [(each["owner"], each["action"]) for each in written[4:]] == [(access.COMMAND_LINE, "create_key")] * 3
     assert {each["subject"] for each in written[4:]} == set(known.values())
 
 
