@@ -13,7 +13,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.cross_site import READING
-from ledger import AsyncLedger, LedgerError, access
+from api.problems import KINDS
+from ledger import AsyncLedger, LedgerError, LedgerUnavailable, access
 
 _LOG: Final = logging.getLogger(__name__)
 #: How much is kept of the path that names what is changed.
@@ -48,6 +49,11 @@ class Audited:
 async def _write(scope: Scope, status: int, location: str) -> None:
     """Who asked is what `admit` has left in the request's state."""
     state = scope["state"]
+    if (
+        status == KINDS[LedgerUnavailable].status
+    ):  # nobody waits for it once more, a process that is to end least of all
+        _log_loss(state["action"], status, "the ledger was away")
+        return
     ledger: AsyncLedger = scope["app"].state.ledger
     call = access.audit(
         owner=state["caller"].owner,
@@ -60,4 +66,8 @@ async def _write(scope: Scope, status: int, location: str) -> None:
     try:
         await ledger.run(call)
     except LedgerError as error:
-        _LOG.warning("audit_lost action=%s status=%s: %s", state["action"], status, error)
+        _log_loss(state["action"], status, error)
+
+
+def _log_loss(action: str, status: int, why: object) -> None:
+    _LOG.warning("audit_lost action=%s status=%s: %s", action, status, why)

@@ -1,5 +1,7 @@
 """The audit: who did what, and how it went."""
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -7,10 +9,13 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from api import ApiSettings
 from ledger import Ledger, access
 from lowland.spec.access import Scope
 from tests.api.answers import assert_problem
-from tests.api.callers import key
+from tests.api.callers import key, server
+from tests.api.servers import redis_server
+from tests.conftest import free_port
 
 SOME_ID = "0199f3a0-0000-7000-8000-000000000000"
 BODY = {"dataset": "digits"}
@@ -79,6 +84,25 @@ def test_what_ended_in_a_mistake_of_the_server_is_written_down(
         written = entries(http, admin)[0]
 
     assert (written["action"], written["subject"], written["status"]) == ("cancel_job", SOME_ID, 500)
+
+
+def test_what_the_ledger_did_not_answer_is_logged_and_not_brought_to_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a Redis that is silent that would be four more seconds, for which a process that ends would wait."""
+    monkeypatch.setattr("api.access.BELIEVED_S", 600.0)
+    redis = ExitStack()
+    settings = ApiSettings(redis_url=redis.enter_context(redis_server(free_port())), artifact_dir=tmp_path)
+    with redis, server(settings) as http:
+        assert http.get("/jobs").status_code == 200
+        monkeypatch.delattr("ledger.access.audit")  # it would fail for want of this
+        redis.close()
+
+        assert_problem(http.post("/jobs", json=BODY), 503, "ledger-unavailable")
+
+    assert [record.message for record in caplog.records if record.name == "api.auditing"] == [
+        "audit_lost action=submit_job status=503: the ledger was away"
+    ]
 
 
 def test_the_audit_is_read_page_by_page(http: httpx2.Client, ledger: Ledger) -> None:
