@@ -54,6 +54,9 @@ class Caller:
         return "" if Scope.ADMIN in self.scopes else self.owner
 
 
+_NOBODY: Final = Caller(owner="", scopes=frozenset())
+
+
 class Gate:
     """Knows callers by what they show."""
 
@@ -176,7 +179,23 @@ class Guard(Authenticated):
         return caller
 
 
+class ScrapeGuard(Guard):
+    """Lets in whoever may read, and while the ledger cannot say who that is anybody, to see that it is away.
+
+    Sets `request.state.ledger_is_away` then: nothing that is the ledger's is to be shown.
+    """
+
+    async def __call__(self, request: Request) -> Caller:
+        request.state.ledger_is_away = False
+        try:
+            return await super().__call__(request)
+        except LedgerUnavailable:
+            request.state.ledger_is_away = True
+            return _NOBODY
+
+
 guard: Final = Guard()
+guard_for_scrapes: Final = ScrapeGuard()
 guard_for_admins: Final = Guard(Scope.ADMIN)
 #: Who asks, with what it may, where there is no guard.
 WhoDep = Annotated[Caller, Depends(Authenticated())]
