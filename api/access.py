@@ -4,21 +4,18 @@ A caller shows an API key (`Authorization: Bearer`), or, from a browser, the coo
 one: EventSource and images cannot send a header. Where there is no key and never was, everybody is `anonymous` and may
 do everything.
 
-A browser sends its cookies with what other sites' pages have it send too. Against that stand SameSite=Strict, and for
-whatever changes something a token that only our own pages can read, and the Origin header where there is one.
+What shows no key may come from another site's page: see `api/cross_site.py`.
 """
 
-import hashlib
 import hmac
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from api.cross_site import READING, refuse_other_sites
 from api.errors import CrossSiteRefused, KeyMissing, KeyRefused, RateLimited, ScopeMissing
 from api.limiting import Rates
 from api.settings import ApiSettings
@@ -29,12 +26,10 @@ from lowland.spec.access import Scope
 #: Whose every job is, where there are no keys.
 ANONYMOUS: Final = "anonymous"
 SESSION_COOKIE: Final = "lowland_session"
-CSRF_HEADER: Final = "X-CSRF-Token"
 #: How long what the ledger said of a key is believed: a revoked one works so much longer, in seconds.
 BELIEVED_S: Final = 5.0
 #: How many keys and sessions are remembered at most, wrong ones among them.
 _REMEMBERED: Final = 10_000
-_READING: Final = frozenset({"GET", "HEAD"})
 #: What a route behind `guard` may answer beside what it declares itself.
 GUARD_PROBLEMS: Final = (KeyMissing, KeyRefused, ScopeMissing, CrossSiteRefused, RateLimited, LedgerUnavailable)
 
@@ -57,6 +52,9 @@ class Caller:
     def sees(self) -> str:
         """Whose jobs it may see and touch; empty for everybody's."""
         return "" if Scope.ADMIN in self.scopes else self.owner
+
+
+_NOBODY: Final = Caller(owner="", scopes=frozenset())
 
 
 class Gate:
@@ -120,22 +118,19 @@ class Gate:
         )
 
 
-def csrf_token(session: str) -> str:
-    """What a page must show beside the session's cookie, which it cannot read itself."""
-    return hmac.new(session.encode(errors="surrogateescape"), b"lowland csrf token", hashlib.sha256).hexdigest()
-
-
 async def admit(request: Request, *, key: str | None, session: str | None) -> Caller:
-    """Who shows this key or this session, where it has not asked too often."""
+    """Who shows this key or this session, where no other site's page does, and it has not asked too often."""
     gate: Gate = request.app.state.gate
     rates: Rates = request.app.state.rates
     caller = await gate.recognize(request.app.state.ledger, key=key, session=session)
-    request.state.shown = {"key": key, "session": session}
-    request.state.caller = caller  # for the route; these for the audit too
-    request.state.action = request.scope["route"].name
-    request.state.subject = next(iter(request.path_params.values()), "")
+    if caller.by_session or not caller.key_id:
+        refuse_other_sites(request, session=session if caller.by_session else None)
     if caller.key_id and caller.rate_limit:
         await rates.count(caller.key_id, caller.rate_limit)
+    request.state.shown = {"key": key, "session": session}
+    request.state.caller = caller  # for the route; these for the audit too, which what was refused so far is not in
+    request.state.action = request.scope["route"].name
+    request.state.subject = next(iter(request.path_params.values()), "")
     return caller
 
 
@@ -152,10 +147,7 @@ class Authenticated(HTTPBearer):
     async def __call__(self, request: Request) -> Caller:  # pyright: ignore[reportIncompatibleMethodOverride]  a value of our own
         shown = await super().__call__(request)
         session = request.cookies.get(SESSION_COOKIE) or None
-        caller = await admit(request, key=shown.credentials if shown else None, session=session)
-        if caller.by_session and session and request.method not in _READING:
-            _refuse_cross_site(request.headers, session)
-        return caller
+        return await admit(request, key=shown.credentials if shown else None, session=session)
 
 
 async def is_still_let_in(request: Request) -> bool:
@@ -183,11 +175,27 @@ class Guard(Authenticated):
 
     async def __call__(self, request: Request) -> Caller:
         caller = await super().__call__(request)
-        _demand(self._demanded or (Scope.READ if request.method in _READING else Scope.SUBMIT), caller)
+        _demand(self._demanded or (Scope.READ if request.method in READING else Scope.SUBMIT), caller)
         return caller
 
 
+class ScrapeGuard(Guard):
+    """Lets in whoever may read, and while the ledger cannot say who that is anybody, to see that it is away.
+
+    Sets `request.state.ledger_is_away` then: nothing that is the ledger's is to be shown.
+    """
+
+    async def __call__(self, request: Request) -> Caller:
+        request.state.ledger_is_away = False
+        try:
+            return await super().__call__(request)
+        except LedgerUnavailable:
+            request.state.ledger_is_away = True
+            return _NOBODY
+
+
 guard: Final = Guard()
+guard_for_scrapes: Final = ScrapeGuard()
 guard_for_admins: Final = Guard(Scope.ADMIN)
 #: Who asks, with what it may, where there is no guard.
 WhoDep = Annotated[Caller, Depends(Authenticated())]
@@ -196,12 +204,3 @@ WhoDep = Annotated[Caller, Depends(Authenticated())]
 def _demand(scope: Scope, caller: Caller) -> None:
     if scope not in caller.scopes and Scope.ADMIN not in caller.scopes:
         raise ScopeMissing(scope, caller.scopes)
-
-
-def _refuse_cross_site(headers: Mapping[str, str], session: str) -> None:
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        raise CrossSiteRefused("the Origin of this request is another site")
-    given = headers.get(CSRF_HEADER, "")
-    if not hmac.compare_digest(given.encode(errors="surrogateescape"), csrf_token(session).encode()):
-        raise CrossSiteRefused(f"{CSRF_HEADER} is {'wrong' if given else 'missing'}")

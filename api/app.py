@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from api.access import GUARD_PROBLEMS, Gate, guard, guard_for_admins
+from api.access import GUARD_PROBLEMS, Gate, guard, guard_for_admins, guard_for_scrapes
 from api.auditing import Audited
 from api.following import Streams
 from api.limiting import Rates
@@ -42,8 +42,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        ledger = app.state.ledger = AsyncLedger(settings.redis_url, Keys(settings.redis_prefix))
-        app.state.rates = Rates(settings.redis_url, settings.redis_prefix)
+        keys = Keys(settings.redis_prefix)
+        ledger = app.state.ledger = AsyncLedger(settings.redis_url, keys)
+        app.state.rates = Rates(settings.redis_url, keys)
         with told_to_stop() as app.state.stopping:
             app.state.views = Views(ledger, app.state.stopping)
             async with ledger.changes.heard():
@@ -79,9 +80,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
     ]
     # whoever has no key yet, and who only asks whether we are there
     free = [sessions.router, health.router]
-    (free if settings.metrics_open else guarded).append(monitoring.router)
     for router in guarded:
         app.include_router(router, dependencies=[Depends(guard)], responses=refusals)
+    scraped = [] if settings.metrics_open else [Depends(guard_for_scrapes)]
+    app.include_router(monitoring.router, dependencies=scraped, responses=refusals if scraped else {})
     for router in (workers.router, audit.router):
         app.include_router(router, dependencies=[Depends(guard_for_admins)], responses=refusals)
     for router in free:

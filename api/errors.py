@@ -6,7 +6,7 @@ ApiError
   ├ KeyMissing               the request shows no API key, and needs one
   ├ KeyRefused               the API key or the session is not known, or not any more
   ├ ScopeMissing             the API key is not good for this
-  ├ CrossSiteRefused         a browser's session may have been used by another site's page
+  ├ CrossSiteRefused         another site's page may have had a browser send this
   ├ RateLimited              the API key has been used too often
   ├ TooManyStreams           the API key follows as many jobs at once as it may
   ├ ParametersInvalid        a query parameter or a header is wrong, with one `FieldError` per mistake
@@ -72,10 +72,10 @@ class ScopeMissing(ApiError):
 
 
 class CrossSiteRefused(ApiError):
-    """A browser's session came with a request that another site's page may have sent."""
+    """Another site's page may have had a browser send this."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"{problem}; send the `csrf_token` that GET /session answers, from a page of this server")
+    def __init__(self, problem: str, instead: str) -> None:
+        super().__init__(f"{problem}; {instead}")
 
 
 class RateLimited(ApiError):

@@ -13,10 +13,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from api.errors import RateLimited
-from ledger import LedgerUnavailable
-
-#: How long a count may take before Redis counts as away, in seconds.
-_TIMEOUT_S: Final = 2.0
+from ledger import Keys, LedgerUnavailable
+from ledger.connection import CONNECTIONS, TIMEOUT_S
 
 
 class Rates:
@@ -24,13 +22,19 @@ class Rates:
 
     A sliding window of two counters: its memory does not grow with the rate, and no minute begins with a burst of twice
     the rate as a fixed window's does.
+
+    Args:
+        url: of the server.
+        keys: the prefix to work under.
     """
 
-    def __init__(self, redis_url: str, redis_prefix: str) -> None:
-        self._pool: Final = redis.asyncio.ConnectionPool.from_url(
-            redis_url,
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
+    def __init__(self, url: str, keys: Keys) -> None:
+        self._pool: Final = redis.asyncio.BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+            url,
+            max_connections=CONNECTIONS,
+            timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 1),
         )
         options: dict[str, Any] = {"connection_pool": self._pool}  # typed as if it were text
@@ -38,7 +42,7 @@ class Rates:
             "redis://",  # the pool knows where
             wrap_exceptions=True,
             implementation="redispy",
-            key_prefix=f"{redis_prefix}rates",
+            key_prefix=keys.key("rates"),
             **options,
         )
         self._limiter: Final = SlidingWindowCounterRateLimiter(storage)

@@ -232,10 +232,16 @@ class Metrics:
         self._looking = asyncio.Lock()
         self.http: Final = HttpMetrics(self._registry)
 
-    async def text(self, ledger: AsyncLedger) -> bytes:
-        """All of them in Prometheus's text form. Redis is asked once a second, however many scrape."""
+    async def text(self, ledger: AsyncLedger | None) -> bytes:
+        """All of them in Prometheus's text form. Redis is asked once a second, however many scrape.
+
+        Args:
+            ledger: to ask; None while it is known to be away.
+        """
         async with self._looking:
-            if time.monotonic() >= self._fresh_until:
+            if ledger is None:
+                self._seen.measures = None
+            elif time.monotonic() >= self._fresh_until:
                 try:
                     self._seen.measures = await ledger.run(measures())
                 except LedgerUnavailable:

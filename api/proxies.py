@@ -13,7 +13,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.settings import ApiSettings
 
 #: What pages of other origins may read beside the body.
-_EXPOSED: Final = ["ETag", "Idempotent-Replayed", "Link", "Location", "Repr-Digest", "Retry-After", "X-Request-Id"]
+_EXPOSED: Final = [
+    "Content-Range",
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "Preference-Applied",
+    "Repr-Digest",
+    "Retry-After",
+    "X-Request-Id",
+]
 #: How long a browser need not ask again, in seconds.
 _PREFLIGHT_KEPT_S: Final = 600
 #: Headers with paths of ours: what stands before the path.

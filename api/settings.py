@@ -10,6 +10,7 @@ from ledger import AccessSettings
 from ledger.access import check_rate
 
 _ORIGIN: Final = re.compile(r"\*|https?://[^/\s,*]+")
+_HOST: Final = re.compile(r"\*|[a-z0-9._-]+")
 
 
 class ApiSettings(AccessSettings):
@@ -25,6 +26,10 @@ class ApiSettings(AccessSettings):
     cors_origins: Annotated[list[str], NoDecode] = Field(default=[])
     """Origins whose pages may use the API in a browser, such as `https://lab.example.org`, with commas between; `*` is
     any. By default none."""
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[])
+    """Names beside `localhost` by which a server on loopback is asked while it wants no keys, such as
+    `lab.example.org` behind a proxy on the same machine, with commas between; `*` is any. It keeps out pages that have
+    their own name turned to this machine."""
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     """What a proxy has before the API's paths, such as `/lowland`; whether it strips that or not."""
 
@@ -48,10 +53,10 @@ class ApiSettings(AccessSettings):
     metrics_open: bool = False
     """Whether `/metrics` needs no API key where there are keys."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", mode="before")
     @classmethod
-    def _split(cls, origins: object) -> object:
-        return [one.strip() for one in origins.split(",") if one.strip()] if isinstance(origins, str) else origins
+    def _split(cls, names: object) -> object:
+        return [one.strip() for one in names.split(",") if one.strip()] if isinstance(names, str) else names
 
     @field_validator("cors_origins")
     @classmethod
@@ -60,6 +65,15 @@ class ApiSettings(AccessSettings):
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin} is no origin; give scheme and host, as https://lab.example.org, or *")
         return origins
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: list[str]) -> list[str]:
+        hosts = [host.lower() for host in hosts]
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host} is no host; give its name without scheme and port, as lab.example.org, or *")
+        return hosts
 
     @field_validator("rate_limit")
     @classmethod

@@ -21,7 +21,7 @@ from lowland.spec.show import shown
 
 #: How long a browser's session lasts, ms.
 SESSION_MS: Final = 12 * 3600 * 1000
-#: Who did what `lowland keys` does.
+#: Who did what `lowland keys` does, as the audit says.
 COMMAND_LINE: Final = "command line"
 #: What a key looks like that somebody has made up; ours are of this kind too.
 _SECRET_PATTERN: Final = re.compile(r"[A-Za-z0-9._~-]{32,200}")

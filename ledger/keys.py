@@ -52,6 +52,7 @@ LAYOUT: Final[Mapping[str, str]] = {
     "guarded": "guarded",  # string  set by the first key, and kept without any: nobody comes in without one
     "session": "session:%s",  # hash    the session's digest -> digest of the key it was opened with, until when
     "audit": "audit",  # stream  who did what
+    "rates": "rates",  # prefix  of what the library `limits` counts of each key's requests; see api/limiting.py
     # the ledger itself
     "schema": "schema",  # string  version of this layout
     "store": "store",  # string  id of the artifact store that belongs to it

@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from ledger.access import COMMAND_LINE
 from ledger.keys import LAYOUT
 from ledger.measures import WAIT_BOUNDS_MS
 from lowland.spec.job import TOP_PRIORITY
@@ -21,6 +22,7 @@ def script_text(name: str) -> str:
         f"local TRANSITIONS = {_nested(TRANSITIONS)}\n"
         f"local FULFILLED = {_sets(FULFILLED)}\n"
         f"local TOP_PRIORITY = {TOP_PRIORITY}\n"
+        f"local COMMAND_LINE = '{COMMAND_LINE}'\n"
         f"local WAIT_BOUNDS_MS = {{{', '.join(map(str, WAIT_BOUNDS_MS))}}}\n"
     )
     shared = "".join(_read(part) for part in _files() if part.startswith("_"))

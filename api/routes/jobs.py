@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Final
+from urllib.request import parse_http_list
 
 import uuid_utils
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -49,7 +50,7 @@ _NO_BODY: Final = Depends(refuse_body)
 _REPLAYED_HEADER: Final = "Idempotent-Replayed"
 #: The longest that an answer waits for a change, in seconds.
 MAX_WAIT_S: Final = 60
-_WAIT: Final = re.compile(r"\bwait=(\d{1,6})\b")
+_WAIT: Final = re.compile(r'\s*wait\s*=\s*("?)(\d{1,6})\1\s*(;.*)?', re.ASCII | re.IGNORECASE)
 _PREFER: Final = (
     "`wait=N`: answer once the job has changed, from what If-None-Match names or else from now on, or after N seconds, "
     f"{MAX_WAIT_S} at most (RFC 7240). What has ended is not waited for."
@@ -162,16 +163,20 @@ async def get_job(
 ) -> Response:
     """Read a job as it stands, or wait until it has changed."""
     view = await views.of(job_id, owner=sees)
-    wait = _WAIT.search(prefer) if prefer else None
-    if wait and (if_none_match is None or view.matches(if_none_match)):
-        within_s = min(int(wait[1]), MAX_WAIT_S)
-        view = await views.changed(job_id, view, owner=sees, within_s=within_s)
+    wait_s = _wait_s(prefer) if prefer else None
+    if wait_s is not None and (if_none_match is None or view.matches(if_none_match)):
+        view = await views.changed(job_id, view, owner=sees, within_s=min(wait_s, MAX_WAIT_S))
     headers = {"Cache-Control": "private, no-cache"}
-    if wait:
-        headers["Preference-Applied"] = wait[0].strip()
+    if wait_s is not None:
+        headers["Preference-Applied"] = f"wait={wait_s}"
     if not view.is_final:
         headers["Retry-After"] = str(_RETRY_AFTER_S)
     return view.answer(if_none_match, headers)
+
+
+def _wait_s(prefer: str) -> int | None:
+    found = (_WAIT.fullmatch(preference) for preference in parse_http_list(prefer))
+    return next((int(wait[2]) for wait in found if wait), None)  # the first counts
 
 
 @router.delete(

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
-from api.access import GUARD_PROBLEMS, SESSION_COOKIE, Caller, WhoDep, admit, csrf_token
+from api.access import GUARD_PROBLEMS, SESSION_COOKIE, Caller, WhoDep, admit
 from api.bodies import read_json
+from api.cross_site import csrf_token
 from api.deps import LedgerDep, SettingsDep, refuse_parameters
 from api.errors import (
     BodyMalformed,

@@ -3,6 +3,7 @@
 --   TRANSITIONS   event -> from -> to           (lowland/spec/states.py)
 --   FULFILLED     event -> state -> true        (lowland/spec/states.py)
 --   TOP_PRIORITY  the highest there is          (lowland/spec/job.py)
+--   COMMAND_LINE  who does what `lowland keys` does   (ledger/access.py)
 --   WAIT_BOUNDS_MS  of the histogram of waits   (ledger/measures.py)
 -- KEYS[1] is always the prefix of all keys. JSON is made in Python and only stored and moved here.
 
@@ -70,8 +71,9 @@ local function was_executed(request)
   return redis.call('EXISTS', key('request', request)) == 1
 end
 
-local function mark_executed(request)
-  redis.call('SET', key('request', request), 1, 'PX', ANSWER_KEPT_MS)
+-- kept_ms: where nobody repeats the call for as long as others are repeated
+local function mark_executed(request, kept_ms)
+  redis.call('SET', key('request', request), 1, 'PX', kept_ms or ANSWER_KEPT_MS)
 end
 
 -- Have the keeper look around at once.

@@ -13,6 +13,6 @@ if redis.call('EXISTS', key('api_key', digest)) == 0 then
   if quota ~= '' then redis.call('HSET', key('api_key', digest), 'quota', quota) end
   redis.call('HSET', key('api_keys'), id, digest)
   redis.call('SET', key('guarded'), 1)
-  audit(now, 'owner', 'command line', 'action', 'create_key', 'subject', id)
+  audit(now, 'owner', COMMAND_LINE, 'action', 'create_key', 'subject', id)
 end
 return {'ok', redis.call('HGETALL', key('api_key', digest))}

@@ -12,7 +12,7 @@ for i = 1, #keys, 2 do
     found = true
     redis.call('DEL', key('api_key', keys[i + 1]))
     redis.call('HDEL', key('api_keys'), keys[i])
-    audit(now_ms(), 'owner', 'command line', 'action', 'revoke_key', 'subject', keys[i])
+    audit(now_ms(), 'owner', COMMAND_LINE, 'action', 'revoke_key', 'subject', keys[i])
   end
 end
 if not found then return {'no_such_key'} end

@@ -39,7 +39,7 @@ class AuditEntry(BaseModel):
     status: int | None = None
     """The HTTP status of the answer; null for what did not come by HTTP."""
     request_id: str | None = None
-    """Its `X-Request-ID`, where it had one."""
+    """The `X-Request-Id` of its answer; null for what did not come by HTTP."""
 
 
 class AuditPage(BaseModel):

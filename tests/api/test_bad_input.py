@@ -61,7 +61,7 @@ def posted(body: bytes, *headers: str) -> bytes:
 
 def request(method: str, target: str, *headers: str, body: bytes | None = None) -> bytes:
     length = [f"Content-Length: {len(body)}"] if body is not None else []
-    lines = [f"{method} {target} HTTP/1.1", "Host: lowland", "Connection: close", *headers, *length]
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", *headers, *length]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
 
 

@@ -1,12 +1,13 @@
 """How much a key is good for: a rate of requests, and a quota of unfinished jobs."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 from pydantic import ValidationError
 
-from api import ApiSettings
+from api import ApiSettings, create_app
 from ledger import Ledger
 from lowland.spec.access import Scope
 from tests.api.answers import assert_problem
@@ -74,6 +75,19 @@ def test_a_key_that_is_used_too_often_is_told_when_to_come_back(settings: ApiSet
     counted = [str(name) for name in ledger._client.scan_iter("*LIMIT*")]
     assert counted
     assert all("}:rates" in name for name in counted)
+
+
+def test_more_requests_at_once_than_connections_wait_for_their_turn(settings: ApiSettings, ledger: Ledger) -> None:
+    ada, many = key(ledger), 150
+
+    async def ask() -> list[int]:
+        app = create_app(settings.model_copy(update={"rate_limit": "1000/minute"}))
+        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://testserver", headers=ada)
+        async with app.router.lifespan_context(app), http:
+            answers = await asyncio.gather(*(http.get("/jobs") for _ in range(many)))
+        return [answer.status_code for answer in answers]
+
+    assert asyncio.run(ask()) == [200] * many
 
 
 def test_a_rate_that_is_none_is_refused() -> None:

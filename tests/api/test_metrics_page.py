@@ -1,16 +1,22 @@
 """GET /metrics: what happened to real jobs, in the text form that Prometheus's own parser reads."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
-from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
-from api import ApiSettings, create_app
+from api import ApiSettings
 from api.metrics import METRICS
-from ledger import Keys, Ledger, chores, runs
+from ledger import Ledger, chores, runs
+from tests.api.answers import assert_problem
+from tests.api.callers import key, server
 from tests.api.conftest import Worker
+from tests.api.servers import redis_server
+from tests.conftest import free_port
 from tests.ledger.playing import LOST, claimed, enroll, machine, submit
 
 Samples = dict[tuple[str, ...], float]
@@ -176,15 +182,38 @@ def test_scrapes_within_a_second_ask_redis_once(
     assert scrape(http)["lowland_jobs"] == before
 
 
-def test_metrics_are_answered_while_redis_is_away(keys: Keys, tmp_path: Path) -> None:
-    away = ApiSettings(
-        redis_url="redis://127.0.0.1:1/0", redis_prefix=keys.prefix, artifact_dir=tmp_path, metrics_open=True
-    )
-
-    with TestClient(create_app(away)) as http:
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"metrics_open": True}, {"require_api_key": True}, {"api_keys": SecretStr(f"ada:read:{'a' * 32}")}],
+    ids=["by default", "open", "keys required", "keys of the environment"],
+)
+def test_metrics_are_answered_while_redis_is_away(settings: ApiSettings, changes: dict[str, Any]) -> None:
+    """Who comes cannot be asked then, and what is shown says nothing about anybody's work."""
+    with server(settings, redis_url="redis://127.0.0.1:1/0", **changes) as http:
         http.get("/healthz")
         seen = scrape(http)
 
     assert seen["lowland_ledger_up"] == {(): 0}
     assert "lowland_jobs" not in seen
     assert seen["lowland_http_requests_total"][("GET", "/healthz", "200")] == 1
+
+
+def test_who_cannot_be_asked_is_not_shown_what_was_seen_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.metrics.FRESH_S", 60.0)
+    redis = ExitStack()
+    url = redis.enter_context(redis_server(free_port()))
+    with redis, Ledger(url) as ledger, server(ApiSettings(redis_url=url, artifact_dir=tmp_path)) as http:
+        assert "lowland_jobs" in http.get("/metrics", headers=key(ledger)).text
+        redis.close()
+
+        seen = scrape(http)
+
+    assert seen["lowland_ledger_up"] == {(): 0}
+    assert "lowland_jobs" not in seen
+
+
+def test_metrics_want_a_key_where_there_are_keys(http: httpx2.Client, ledger: Ledger) -> None:
+    ada = key(ledger)
+
+    assert_problem(http.get("/metrics"), 401, "key-missing")
+    assert http.get("/metrics", headers=ada).status_code == 200

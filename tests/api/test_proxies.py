@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx2
 import pytest
@@ -11,6 +12,16 @@ from pydantic import ValidationError
 from api import ApiSettings, create_app
 
 PAGE = "https://lab.example.org"
+#: Headers that are for the browser or for proxies, or that every page may read.
+FOR_THE_BROWSER = {
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Last-Modified",
+    "Set-Cookie",
+    "WWW-Authenticate",
+    "X-Accel-Buffering",
+    "X-Content-Type-Options",
+}
 
 
 @contextmanager
@@ -59,6 +70,23 @@ def test_pages_of_a_named_origin_may_use_the_api(settings: ApiSettings) -> None:
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
     assert "access-control-allow-origin" not in other.headers
+
+
+def test_they_may_read_every_header_that_says_something_to_them(
+    settings: ApiSettings, document: dict[str, Any]
+) -> None:
+    answers = [
+        answer
+        for path in document["paths"].values()
+        for operation in path.values()
+        if isinstance(operation, dict)
+        for answer in operation["responses"].values()
+    ]
+    said = {name for answer in answers for name in answer.get("headers", {})}
+    with api(settings, cors_origins=PAGE) as http:
+        exposed = http.get("/jobs", headers={"origin": PAGE}).headers["access-control-expose-headers"].split(", ")
+
+    assert said - set(exposed) == FOR_THE_BROWSER
 
 
 @pytest.mark.parametrize("origins", ["lab.example.org", "https://lab.example.org/", "https://*.example.org"])

@@ -63,4 +63,4 @@ def connection(server: str) -> socket.socket:
 
 
 def head(*headers: str) -> bytes:
-    return "\r\n".join(["POST /jobs HTTP/1.1", "Host: lowland", *headers, "", ""]).encode()
+    return "\r\n".join(["POST /jobs HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()

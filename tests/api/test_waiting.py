@@ -116,7 +116,31 @@ def test_what_has_changed_already_or_has_ended_is_not_waited_for(
     assert "retry-after" not in ended.headers
 
 
-@pytest.mark.parametrize("prefer", ["wait", "wait=x", "return=minimal", "await=3"])
+@pytest.mark.parametrize(
+    "prefer",
+    ['wait="0"', "Wait=0", "wait = 0 ; strict", 'note="a, wait=9", wait=0, wait=9', '\t"x\\"",wait=0'],
+)
+def test_a_wait_is_read_as_rfc_7240_has_it(http: httpx2.Client, ledger: Ledger, prefer: str) -> None:
+    answer = http.get(f"/jobs/{submit(ledger)}", headers={"prefer": prefer})
+
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=0")
+
+
+@pytest.mark.parametrize(
+    "prefer",
+    [
+        "wait",
+        "wait=x",
+        "return=minimal",
+        "await=3",
+        "x-wait=1",
+        'note="wait=1"',
+        'note="a, wait=1"',
+        "respond-async; wait=1",
+        'wait="1',
+        "wait=1 2",
+    ],
+)
 def test_other_preferences_are_passed_over(http: httpx2.Client, ledger: Ledger, prefer: str) -> None:
     answer = http.get(f"/jobs/{submit(ledger)}", headers={"prefer": prefer})
 

@@ -59,3 +59,14 @@ def test_the_audit_is_bounded(ledger: Ledger, redis_url: str, keys: Keys) -> Non
 
     assert 10_000 <= kept < 10_200
     assert ledger.run(access.read_audit(limit=1)).entries[0].action == "cancel_job"
+
+
+def test_of_an_entry_nothing_but_itself_stays_for_longer_than_it_may_be_repeated(
+    ledger: Ledger, redis_url: str, keys: Keys
+) -> None:
+    ledger.run(access.audit(owner="ada", key_id="", action="cancel_job", status=200))
+
+    with redis.Redis.from_url(redis_url) as client:
+        beside = [name for name in client.scan_iter(keys.prefix + "*") if name != keys.key("audit").encode()]
+        assert len(beside) == 1
+        assert 0 < client.pttl(beside[0]) <= 10_000
