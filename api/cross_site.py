@@ -25,7 +25,7 @@ from lowland.spec.show import shown
 CSRF_HEADER: Final = "X-CSRF-Token"
 #: Methods that change nothing.
 READING: Final = frozenset({"GET", "HEAD"})
-_TOKEN: Final = "send the `csrf_token` that GET /session answers, from a page of this server"
+TOKEN_NEEDED: Final = "send the `csrf_token` that GET /session answers, from a page of this server"
 _ORIGINS: Final = "ask from a page of this server, show an API key, or name the page's origin in LOWLAND_CORS_ORIGINS"
 _HOSTS: Final = "ask for localhost, or name the host in LOWLAND_ALLOWED_HOSTS"
 
@@ -74,7 +74,7 @@ def _check_origin(request: Request, allowed: Collection[str]) -> None:
 def _check_token(request: Request, session: str) -> None:
     given = request.headers.get(CSRF_HEADER, "")
     if not hmac.compare_digest(given.encode(errors="surrogateescape"), csrf_token(session).encode()):
-        raise CrossSiteRefused(f"{CSRF_HEADER} is {'wrong' if given else 'missing'}", _TOKEN)
+        raise CrossSiteRefused(f"{CSRF_HEADER} is {'wrong' if given else 'missing'}", TOKEN_NEEDED)
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from api import errors
+from api.cross_site import CSRF_HEADER, TOKEN_NEEDED
 from api.examples import JOB_ID, REQUEST_ID, WORKER
 from api.parameters import Parameters
 from api.problems import KINDS, problem_of
@@ -59,7 +60,7 @@ def _samples() -> list[tuple[Exception, str]]:
         (errors.KeyMissing(), "/jobs"),
         (errors.KeyRefused("API key", "is not known, or not any more"), "/jobs"),
         (errors.ScopeMissing(Scope.SUBMIT, [Scope.READ]), "/jobs"),
-        (errors.CrossSiteRefused("the Origin of this request is another site"), "/jobs"),
+        (errors.CrossSiteRefused(f"{CSRF_HEADER} is missing", TOKEN_NEEDED), "/jobs"),
         (errors.RateLimited("600/minute", 12), "/jobs"),
         (errors.TooManyStreams(settings["streams_per_key"].default), f"{_JOB}/events"),
         (QuotaReached("ada", 100), "/jobs"),

@@ -35,7 +35,7 @@ def listed(http: httpx2.Client, query: str) -> list[str]:
 )
 def test_jobs_are_found_by_what_they_are(http: httpx2.Client, query: str) -> None:
     it = submit(http, **TAGGED)
-    submit(http, dataset="kmnist", name="other", tags={"team:visions": "x"})
+    submit(http, dataset="kmnist", name="other", tags={"teams": "vision"})
 
     assert listed(http, query) == [it]
 
