@@ -19,7 +19,9 @@ from ledger.errors import JobNotFound
 from ledger.packing import Entry, Fields, Recent, Record, unpack_recent
 from lowland.spec import Status
 
-_POSITION: Final = re.compile(r"(\d{1,19}-\d{1,19})_(\d{1,19}-\d{1,19})(_end)?")
+#: The id of an event or a point. `\d` would be the digits of any script.
+ENTRY_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+_POSITION: Final = re.compile(rf"({ENTRY_ID.pattern})_({ENTRY_ID.pattern})(_end)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ _NO_PARAMETERS: Final = Depends(refuse_parameters)
 _REPLAYED_HEADER: Final = "Idempotent-Replayed"
 #: The longest that an answer waits for a change, in seconds.
 MAX_WAIT_S: Final = 60
-_WAIT: Final = re.compile(r"\bwait=(\d{1,6})\b")
+_WAIT: Final = re.compile(r"\bwait=([0-9]{1,6})\b")
 _PREFER: Final = (
     "`wait=N`: answer once the job has changed, from what If-None-Match names or else from now on, or after N seconds, "
     f"{MAX_WAIT_S} at most (RFC 7240). What has ended is not waited for."
