@@ -8,8 +8,7 @@ from typing import Final
 import anyio.to_thread
 
 from api.errors import HistoryLost
-from api.following import Stay
-from api.views import first_of
+from api.following import Stay, first_of
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
 from ledger.history import History, Position, get_history
 from ledger.packing import read_record

@@ -16,9 +16,8 @@ from typing import Any, Final
 from anyio import to_thread
 
 from api.errors import LogMissing
-from api.following import Stay
+from api.following import LOOK_S, Stay, first_of
 from api.history import Follower
-from api.views import LOOK_S, first_of
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
 from ledger.history import Event, History, PastRun, Runs, get_runs
 from ledger.store import ENGINE_LOG, run_folder

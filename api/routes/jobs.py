@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Final
 
 import uuid_utils
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
@@ -19,11 +19,19 @@ from api.deps import (
     refuse_repeated_parameters,
 )
 from api.dry_run import try_out
-from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid, RateLimited
+from api.errors import (
+    BodyMalformed,
+    BodyTooLarge,
+    ContentTypeUnsupported,
+    ParametersInvalid,
+    RateLimited,
+    TooManyStreams,
+)
 from api.openapi import json_body
 from api.parameters import Parameters
 from api.problems import header, problems
 from api.submissions import SubmissionDep
+from api.waiting import changed
 from ledger import (
     CheckpointMissing,
     DeletionRefused,
@@ -50,7 +58,8 @@ MAX_WAIT_S: Final = 60
 _WAIT: Final = re.compile(r"\bwait=([0-9]{1,6})\b")
 _PREFER: Final = (
     "`wait=N`: answer once the job has changed, from what If-None-Match names or else from now on, or after N seconds, "
-    f"{MAX_WAIT_S} at most (RFC 7240). What has ended is not waited for."
+    f"{MAX_WAIT_S} at most (RFC 7240). What has ended is not waited for. "
+    "Whoever waits follows the job, as with `/events`: so many at once may."
 )
 Prefer = Annotated[str | SkipJsonSchema[None], Header(description=_PREFER)]
 #: When it is worth asking again for a job that has not ended.
@@ -148,10 +157,11 @@ async def submit_job(
     responses={
         200: {"headers": _VIEW_HEADERS},
         304: {"description": "It is as the ETag in If-None-Match says", "headers": _VIEW_HEADERS},
-        **problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
+        **problems(JobNotFound, ParametersInvalid, RateLimited, TooManyStreams, LedgerUnavailable),
     },
 )
 async def get_job(
+    request: Request,
     job_id: JobId,
     views: ViewsDep,
     sees: SeesDep,
@@ -163,7 +173,7 @@ async def get_job(
     wait = _WAIT.search(prefer) if prefer else None
     if wait and (if_none_match is None or view.matches(if_none_match)):
         within_s = min(int(wait[1]), MAX_WAIT_S)
-        view = await views.changed(job_id, view, owner=sees, within_s=within_s)
+        view = await changed(request, job_id, view, within_s=within_s)
     headers = {"Cache-Control": "private, no-cache"}
     if wait:
         headers["Preference-Applied"] = wait[0].strip()
