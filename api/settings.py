@@ -38,7 +38,7 @@ class ApiSettings(AccessSettings):
     with the validation part that is split off it. Jobs on people's own files then need a `dataset.limit`; the
     minimisation of functions has no samples and no bound but its steps. By default any number."""
     streams_per_key: int = Field(default=500, ge=1)
-    """Connections that may follow jobs at once (`/events`, `/logs` with `follow`, and `Prefer: wait`), of each key, or of
+    """Connections that may follow jobs at once (`/events`, `/logs` with `follow`, `Prefer: wait`), of each key, or of
     each address where there are no keys, and of each API process. The default is half of the 1,024 files that a process
     may usually have open, so that one key does not keep out the others; whoever follows from the machine itself hardly
     comes near it."""
