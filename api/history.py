@@ -73,7 +73,7 @@ class Follower:
 
     async def parts(self, history: History) -> AsyncIterator[History | None]:
         """A first part of the history, then what comes, part by part, to the job's end (`History.is_end`); less when
-        the job is deleted, or the follower may not stay.
+        the job is deleted, its record is lost, or the follower may not stay.
 
         A part has nothing in it where nothing has come for some time, and is None where the ledger is away.
         """
@@ -98,7 +98,7 @@ class Follower:
                 woken.clear()
                 try:
                     part = await self.history(after)
-                except JobNotFound:
+                except (JobNotFound, HistoryLost):
                     return
                 except LedgerUnavailable:
                     part = None

@@ -6,11 +6,12 @@
     event: end                    the job, which will not change any more; nothing follows
 
 The id of each is the position behind it: whoever gives the last one that he has received misses nothing and gets
-nothing twice.
+nothing twice. A stream that ends without `end` is to be opened again.
 """
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -18,6 +19,7 @@ from fastapi.sse import format_sse_event
 
 from api.history import Follower
 from api.views import Views
+from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import Event, History, Point, Position
 
 #: When to come again after the connection was lost, in ms.
@@ -46,9 +48,11 @@ async def messages(follower: Follower, history: History, views: Views) -> AsyncI
             progress = part.progress
             yield format_sse_event(event="progress", data_str=progress)
         if part.is_end:
-            view = await views.of(follower.job_id, owner=follower.owner)
-            end = replace(part.after, is_end=True)
-            yield format_sse_event(event="end", data_str=view.body.decode(), id=str(end))
+            with suppress(JobNotFound, LedgerUnavailable):  # whoever comes again learns what is so by then
+                view = await views.of(follower.job_id, owner=follower.owner)
+                if view.is_final:  # nobody has retried it since
+                    end = replace(part.after, is_end=True)
+                    yield format_sse_event(event="end", data_str=view.body.decode(), id=str(end))
         elif not (part.events or part.points):
             yield _PING
 

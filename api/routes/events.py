@@ -80,8 +80,8 @@ async def follow_job(
     """Follow a job to its end: all that has happened, or what came after an id, then what happens, as it does.
 
     Whoever comes again with the last id that he has received misses nothing and gets nothing twice. A stream that ends
-    without `end` is to be opened again: the server is told to stop, or the key or session is not good any more, which
-    the next answer says.
+    without `end` is to be opened again: the server is told to stop, the key or session is not good any more, or the
+    job was retried or deleted just then, which the next answer says.
     """
     given = last_event_id or begin.after
     follower = Follower(ledger, settings.artifact_dir, job_id, owner=sees, stay=stay)
