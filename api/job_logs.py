@@ -171,9 +171,13 @@ def _read_piece(path: Path, start: int) -> bytes:
 
 
 async def follow_events(follower: Follower, history: History) -> AsyncIterator[str]:
-    """The lines of some events, then of those that happen, as far as the follower reads on."""
+    """The lines of some events, then of those that happen, as far as the follower reads on; an empty one where none has
+    come, so that the connection is not silent.
+    """
     async for part in follower.parts(history):
-        if part is not None:
+        if part is None or not (part.events or part.is_end):
+            yield "\n"
+        else:
             yield event_lines(part.events)
 
 

@@ -43,8 +43,9 @@ class ApiSettings(AccessSettings):
     may usually have open, so that one key does not keep out the others; whoever follows from the machine itself hardly
     comes near it."""
     ping_s: float = Field(default=15.0, gt=0)
-    """How long a connection that follows a job is silent at most, in seconds (proxies close what is silent), and how
-    often it is looked whether its key or session is still good."""
+    """How long a connection that follows a job's events is silent at most, in seconds (proxies close what is silent),
+    and how often it is looked whether the key or session of whoever follows a job is still good. The log of an engine
+    is sent as it is, with nothing where nothing is printed."""
     metrics_open: bool = False
     """Whether `/metrics` needs no API key where there are keys."""
 

@@ -38,7 +38,8 @@ class Wanted(Parameters):
     tail: int = Field(default=1000, ge=1, le=10_000)
     """How many lines, from the end."""
     follow: bool = False
-    """Go on with what is written, until the job has come to its end."""
+    """Go on with what is written, until the job has come to its end. Between events there may be empty lines, which say
+    only that the connection is alive."""
 
     @field_validator("attempt")
     @classmethod

@@ -241,7 +241,7 @@ def test_a_log_is_followed_from_run_to_run_until_the_job_has_ended(
     events.join(5)
     assert not follower.is_alive()
     assert follower.text.endswith("second\nlast\n")
-    names = [json.loads(line)["event"] for line in events.text.splitlines()]
+    names = [json.loads(line)["event"] for line in events.text.splitlines() if line]
     assert names == ["queued", "running", "queued", "running", "failed"]
 
 

@@ -70,7 +70,7 @@ def test_connections_end_when_their_key_is_revoked(web: httpx2.Client, ledger: L
         events, _, lines = (answer.read().decode() for answer in answers)
 
     assert [event.name for event in sent(events.splitlines())] == ["queued"]
-    assert [json.loads(line)["event"] for line in lines.splitlines()] == ["queued"]
+    assert [json.loads(line)["event"] for line in lines.splitlines() if line] == ["queued"]
     assert_problem(web.get(f"/jobs/{job_id}/events", headers=ada), 401, "key-refused")
 
 
@@ -111,6 +111,19 @@ def test_a_connection_stays_while_its_key_is_good(web: httpx2.Client, ledger: Le
         ledger.run(transitions.ask(job_id, Event.CANCEL))
 
         assert [event.name for event in sent(lines)] == ["cancelled", "end"]
+
+
+def test_events_as_lines_are_never_silent_for_long(web: httpx2.Client, ledger: Ledger, ada: dict[str, str]) -> None:
+    job_id = submit(ledger, owner="ada")
+    with web.stream("GET", f"/jobs/{job_id}/logs?follow=true&source=events", headers=ada) as answer:
+        lines = answer.iter_lines()
+        first, *pings = (next(lines) for _ in range(4))
+        ledger.run(transitions.ask(job_id, Event.CANCEL))
+
+        rest = [json.loads(line) for line in lines if line]
+
+    assert (json.loads(first)["event"], pings) == ("queued", [""] * 3)
+    assert [event["event"] for event in rest] == ["cancelled"]
 
 
 @pytest.mark.parametrize("path", FOLLOWS)
