@@ -88,6 +88,9 @@ class Follower:
                     await first_of(stopping, within_s=AWAY_S)
                 elif part.is_end:
                     return
+                elif part.is_packed:  # this was all; the record is not read again to see that
+                    part = part.done
+                    continue
                 else:
                     after = part.end
                     has_more = max(len(part.events), len(part.points)) >= MOST_AT_ONCE

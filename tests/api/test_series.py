@@ -167,3 +167,24 @@ def test_a_wrong_parameter_is_refused_by_name(
     answer = http.get(f"/jobs/{submit(ledger)}/metrics", params=parameters)
 
     assert [each["field"] for each in assert_problem(answer, 422, "parameters-invalid")["errors"]] == [field]
+
+
+def test_what_came_since_a_point_that_the_ledger_still_has_takes_no_record(
+    http: httpx2.Client, ledger: Ledger, settings: ApiSettings
+) -> None:
+    archive(ledger, settings.artifact_dir, job_id := finished(ledger))
+    ids = [point["id"] for point in series(http, job_id)["points"]]
+
+    (job_folder(settings.artifact_dir, job_id) / RECORD_FILE).unlink()
+
+    assert epochs(series(http, job_id, since=ids[0])) == [2]
+    assert epochs(series(http, job_id, since=ids[-1])) == []
+
+
+def test_what_came_since_a_point_of_an_earlier_life(http: httpx2.Client, ledger: Ledger, settings: ApiSettings) -> None:
+    archive(ledger, settings.artifact_dir, job_id := finished(ledger))
+    first, *_ = [point["id"] for point in series(http, job_id)["points"]]
+    retry(ledger, job_id)
+    run_once(ledger, "succeeded", epochs=1)
+
+    assert epochs(series(http, job_id, since=first, superseded="true")) == [2, 1]

@@ -93,3 +93,19 @@ def test_a_stream_ends_where_the_record_is_lost(
             return await names(messages(follower, history, app.state.views))
 
     assert asyncio.run(play()) == ["queued", "running"]
+
+
+def test_the_record_is_read_once_for_all_that_has_happened(
+    app: FastAPI, settings: ApiSettings, ledger: Ledger, keys: Keys
+) -> None:
+    job_id = finished(ledger, "succeeded")
+    archive(ledger, settings.artifact_dir, job_id)
+    ledger._client.delete(keys.key("recent", job_id))
+
+    async def play() -> list[str]:
+        async with followed(app, settings, job_id) as follower:
+            history = await follower.history(Position())
+            (job_folder(settings.artifact_dir, job_id) / RECORD_FILE).unlink()
+            return await names(messages(follower, history, app.state.views))
+
+    assert asyncio.run(play())[-2:] == ["succeeded", "end"]
