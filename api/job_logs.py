@@ -19,6 +19,7 @@ from api.errors import LogMissing
 from api.following import LOOK_S, Stay, first_of
 from api.history import Follower
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
+from ledger.documents import as_text
 from ledger.history import Event, History, PastRun, Runs, get_runs
 from ledger.store import ENGINE_LOG, run_folder
 
@@ -188,4 +189,4 @@ def event_lines(events: Sequence[Event]) -> str:
 
 def _line(event: Event) -> dict[str, Any]:
     details = {name: value for name, value in event.details.items() if value}
-    return {"id": event.id, "at": event.at.isoformat(), "event": event.name, **details}
+    return {"id": event.id, "at": as_text(event.at), "event": event.name, **details}

@@ -20,6 +20,7 @@ from fastapi.sse import format_sse_event
 from api.history import Follower
 from api.views import Views
 from ledger import JobNotFound, LedgerUnavailable
+from ledger.documents import as_text
 from ledger.history import Event, History, Point, Position
 
 #: When to come again after the connection was lost, in ms.
@@ -58,7 +59,7 @@ async def messages(follower: Follower, history: History, views: Views) -> AsyncI
 
 
 def _message(entry: Event | Point, position: Position) -> bytes:
-    at = entry.at.isoformat().replace("+00:00", "Z")
+    at = as_text(entry.at)
     if isinstance(entry, Point):
         name, data = "point", {"at": at, "token": entry.token, **entry.values}
     else:

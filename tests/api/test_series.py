@@ -89,6 +89,7 @@ def test_as_csv(http: httpx2.Client, ledger: Ledger) -> None:
     submit(ledger)
     job_id = report(ledger, 1, 2)
 
+    as_json = series(http, job_id)
     answer = http.get(f"/jobs/{job_id}/metrics", params={"format": "csv"})
 
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -97,6 +98,7 @@ def test_as_csv(http: httpx2.Client, ledger: Ledger) -> None:
         ("10", "1", "1.0", "0.01"),
         ("20", "2", "0.5", "0.02"),
     ]
+    assert [row["at"] for row in rows] == [point["at"] for point in as_json["points"]]
 
 
 @pytest.mark.parametrize(
