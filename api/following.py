@@ -12,8 +12,12 @@ from fastapi import Depends, Request
 from api.access import Caller, is_still_let_in
 from api.deps import CallerDep
 from api.errors import TooManyStreams
+from api.problems import header
 from api.settings import ApiSettings
 
+#: What a stream says to proxies: it is to be passed on as it comes; and how the document declares that.
+UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+UNBUFFERED_HEADERS: Final = {"X-Accel-Buffering": header("string", "`no` of a stream: pass it on as it comes.")}
 #: How often a job that is followed is looked at, in case the message of a change was lost, in seconds.
 LOOK_S: Final = 10.0
 
