@@ -46,7 +46,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         ledger = app.state.ledger = AsyncLedger(settings.redis_url, keys)
         app.state.rates = Rates(settings.redis_url, keys)
         with told_to_stop() as app.state.stopping:
-            app.state.views = Views(ledger, app.state.stopping)
+            app.state.views = Views(ledger)
             async with ledger.changes.heard():
                 yield
         await app.state.rates.close()

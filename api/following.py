@@ -10,8 +10,16 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 
 from api.access import Caller, is_still_let_in
-from api.deps import CallerDep, SettingsDep
+from api.deps import CallerDep
 from api.errors import TooManyStreams
+from api.problems import header
+from api.settings import ApiSettings
+
+#: What a stream says to proxies: it is to be passed on as it comes; and how the document declares that.
+UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+UNBUFFERED_HEADERS: Final = {"X-Accel-Buffering": header("string", "`no` of a stream: pass it on as it comes.")}
+#: How often a job that is followed is looked at, in case the message of a change was lost, in seconds.
+LOOK_S: Final = 10.0
 
 
 class Streams:
@@ -48,15 +56,15 @@ class Stay:
     more.
 
     Args:
-        request: that has opened it.
-        look_s: how often the key or session is looked at again.
+        request: that has opened it; its app's settings say how often its key or session is looked at again.
     """
 
-    def __init__(self, request: Request, look_s: float) -> None:
-        self.look_s: Final = look_s
+    def __init__(self, request: Request) -> None:
+        settings: ApiSettings = request.app.state.settings
+        self.look_s: Final = settings.ping_s
         self.stopping: Final[asyncio.Event] = request.app.state.stopping
         self._request = request
-        self._look_at = time.monotonic() + look_s
+        self._look_at = time.monotonic() + self.look_s
 
     async def lasts(self) -> bool:
         """Whether it does, as far as was seen at the last look; looks again when it is time to."""
@@ -68,8 +76,8 @@ class Stay:
         return await is_still_let_in(self._request)
 
 
-async def _stay(request: Request, settings: SettingsDep) -> Stay:
-    return Stay(request, settings.ping_s)
+async def _stay(request: Request) -> Stay:
+    return Stay(request)
 
 
 StayDep = Annotated[Stay, Depends(_stay)]
@@ -89,3 +97,15 @@ async def count_stream(request: Request, caller: CallerDep) -> AsyncGenerator[No
     """For routes that follow: the connection counts until it has ended, however it does."""
     with counted(request, caller):
         yield
+
+
+async def first_of(*events: asyncio.Event, within_s: float) -> None:
+    """Wait until one of them is set, or for so long."""
+    if within_s <= 0:
+        return
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

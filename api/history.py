@@ -8,8 +8,7 @@ from typing import Final
 import anyio.to_thread
 
 from api.errors import HistoryLost
-from api.following import Stay
-from api.views import first_of
+from api.following import Stay, first_of
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
 from ledger.history import History, Position, get_history
 from ledger.packing import read_record
@@ -74,7 +73,7 @@ class Follower:
 
     async def parts(self, history: History) -> AsyncIterator[History | None]:
         """A first part of the history, then what comes, part by part, to the job's end (`History.is_end`); less when
-        the job is deleted, or the follower may not stay.
+        the job is deleted, its record is lost, or the follower may not stay.
 
         A part has nothing in it where nothing has come for some time, and is None where the ledger is away.
         """
@@ -89,6 +88,9 @@ class Follower:
                     await first_of(stopping, within_s=AWAY_S)
                 elif part.is_end:
                     return
+                elif part.is_packed:  # this was all; the record is not read again to see that
+                    part = part.done
+                    continue
                 else:
                     after = part.end
                     has_more = max(len(part.events), len(part.points)) >= MOST_AT_ONCE
@@ -99,7 +101,7 @@ class Follower:
                 woken.clear()
                 try:
                     part = await self.history(after)
-                except JobNotFound:
+                except (JobNotFound, HistoryLost):
                     return
                 except LedgerUnavailable:
                     part = None

@@ -16,10 +16,10 @@ from typing import Any, Final
 from anyio import to_thread
 
 from api.errors import LogMissing
-from api.following import Stay
+from api.following import LOOK_S, Stay, first_of
 from api.history import Follower
-from api.views import LOOK_S, first_of
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
+from ledger.documents import as_text
 from ledger.history import Event, History, PastRun, Runs, get_runs
 from ledger.store import ENGINE_LOG, run_folder
 
@@ -172,9 +172,13 @@ def _read_piece(path: Path, start: int) -> bytes:
 
 
 async def follow_events(follower: Follower, history: History) -> AsyncIterator[str]:
-    """The lines of some events, then of those that happen, as far as the follower reads on."""
+    """The lines of some events, then of those that happen, as far as the follower reads on; an empty one where none has
+    come, so that the connection is not silent.
+    """
     async for part in follower.parts(history):
-        if part is not None:
+        if part is None or not (part.events or part.is_end):
+            yield "\n"
+        else:
             yield event_lines(part.events)
 
 
@@ -185,4 +189,4 @@ def event_lines(events: Sequence[Event]) -> str:
 
 def _line(event: Event) -> dict[str, Any]:
     details = {name: value for name, value in event.details.items() if value}
-    return {"id": event.id, "at": event.at.isoformat(), "event": event.name, **details}
+    return {"id": event.id, "at": as_text(event.at), "event": event.name, **details}

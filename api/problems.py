@@ -144,10 +144,6 @@ def header(kind: str, description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": kind}}
 
 
-#: What a stream says to proxies, as it is declared.
-UNBUFFERED_HEADERS: Final = {"X-Accel-Buffering": header("string", "`no` of a stream: pass it on as it comes.")}
-
-
 def exception_handlers() -> dict[int | type[Exception], Handler]:
     """What the app is told to do with each class of error."""
     return {**dict.fromkeys(KINDS, _answer), HTTPException: _answer_http}

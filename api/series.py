@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from ledger.documents import as_text
 from ledger.history import Point
 from lowland.spec.resource import Series, SeriesPoint
 
@@ -55,5 +56,5 @@ def as_csv(series: Series) -> str:
     writer.writerow(["step", "epoch", "at", *series.names])
     for point in series.points:
         values = [point.values.get(name, "") for name in series.names]
-        writer.writerow([point.step, "" if point.epoch is None else point.epoch, point.at.isoformat(), *values])
+        writer.writerow([point.step, "" if point.epoch is None else point.epoch, as_text(point.at), *values])
     return text.getvalue()

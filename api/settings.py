@@ -43,13 +43,14 @@ class ApiSettings(AccessSettings):
     with the validation part that is split off it. Jobs on people's own files then need a `dataset.limit`; the
     minimisation of functions has no samples and no bound but its steps. By default any number."""
     streams_per_key: int = Field(default=500, ge=1)
-    """Connections that may follow jobs at once (`/events`, and `/logs` with `follow`), of each key, or of each address
-    where there are no keys, and of each API process. The default is half of the 1,024 files that a process may usually
-    have open, so that one key does not keep out the others; whoever follows from the machine itself hardly comes near
-    it."""
+    """Connections that may follow jobs at once (`/events`, `/logs` with `follow`, `Prefer: wait`), of each key, or of
+    each address where there are no keys, and of each API process. The default is half of the 1,024 files that a process
+    may usually have open, so that one key does not keep out the others; whoever follows from the machine itself hardly
+    comes near it."""
     ping_s: float = Field(default=15.0, gt=0)
-    """How long a connection that follows a job is silent at most, in seconds (proxies close what is silent), and how
-    often it is looked whether its key or session is still good."""
+    """How long a connection that follows a job's events is silent at most, in seconds (proxies close what is silent),
+    and how often it is looked whether the key or session of whoever follows a job is still good. The log of an engine
+    is sent as it is, with nothing where nothing is printed."""
     metrics_open: bool = False
     """Whether `/metrics` needs no API key where there are keys."""
 

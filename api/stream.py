@@ -6,11 +6,12 @@
     event: end                    the job, which will not change any more; nothing follows
 
 The id of each is the position behind it: whoever gives the last one that he has received misses nothing and gets
-nothing twice.
+nothing twice. A stream that ends without `end` is to be opened again.
 """
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -18,6 +19,8 @@ from fastapi.sse import format_sse_event
 
 from api.history import Follower
 from api.views import Views
+from ledger import JobNotFound, LedgerUnavailable
+from ledger.documents import as_text
 from ledger.history import Event, History, Point, Position
 
 #: When to come again after the connection was lost, in ms.
@@ -46,15 +49,17 @@ async def messages(follower: Follower, history: History, views: Views) -> AsyncI
             progress = part.progress
             yield format_sse_event(event="progress", data_str=progress)
         if part.is_end:
-            view = await views.of(follower.job_id, owner=follower.owner)
-            end = replace(part.after, is_end=True)
-            yield format_sse_event(event="end", data_str=view.body.decode(), id=str(end))
+            with suppress(JobNotFound, LedgerUnavailable):  # whoever comes again learns what is so by then
+                view = await views.of(follower.job_id, owner=follower.owner)
+                if view.is_final:  # nobody has retried it since
+                    end = replace(part.after, is_end=True)
+                    yield format_sse_event(event="end", data_str=view.body.decode(), id=str(end))
         elif not (part.events or part.points):
             yield _PING
 
 
 def _message(entry: Event | Point, position: Position) -> bytes:
-    at = entry.at.isoformat().replace("+00:00", "Z")
+    at = as_text(entry.at)
     if isinstance(entry, Point):
         name, data = "point", {"at": at, "token": entry.token, **entry.values}
     else:

@@ -1,6 +1,5 @@
 """Jobs as GET answers them: their JSON and its ETag, made once for each version of a job."""
 
-import asyncio
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -16,10 +15,6 @@ from lowland.spec.resource import Job
 
 #: Jobs whose JSON is kept, those asked for last; each takes some KB.
 KEPT: Final = 4096
-#: How often a job that waits is looked at while somebody waits for its change: its place in the queue changes unsaid.
-LOOK_QUEUED_S: Final = 1.0
-#: How often any other is, in case a message was lost.
-LOOK_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +58,8 @@ def is_named(etag: str, if_none_match: str) -> bool:
 class Views:
     """Reads views, and keeps those of jobs that do not wait."""
 
-    def __init__(self, ledger: AsyncLedger, stopping: asyncio.Event) -> None:
+    def __init__(self, ledger: AsyncLedger) -> None:
         self._ledger = ledger
-        self._stopping = stopping
         self._kept: OrderedDict[str, tuple[str, View]] = OrderedDict()
 
     async def of(self, job_id: str, *, owner: str) -> View:
@@ -93,35 +87,6 @@ class Views:
         else:
             self._kept.pop(job_id, None)
         return view
-
-    async def changed(self, job_id: str, view: View, *, owner: str, within_s: float) -> View:
-        """The job once it is not this view any more, or as it is when the time is over.
-
-        It is not waited for what is final, nor when the process is told to stop.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + within_s
-        with self._ledger.changes.of(job_id) as woken:
-            while True:
-                woken.clear()
-                seen = await self.of(job_id, owner=owner)
-                left_s = deadline - loop.time()
-                if seen.etag != view.etag or seen.is_final or left_s <= 0 or self._stopping.is_set():
-                    return seen
-                look_s = LOOK_QUEUED_S if seen.status == Status.QUEUED else LOOK_S
-                await first_of(woken, self._stopping, within_s=min(look_s, left_s))
-
-
-async def first_of(*events: asyncio.Event, within_s: float) -> None:
-    """Wait until one of them is set, or for so long."""
-    if within_s <= 0:
-        return
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
 
 
 def etag_of(body: bytes) -> str:

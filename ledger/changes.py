@@ -1,6 +1,7 @@
 """Waking those who follow a job: the scripts send its id with each change.
 
-A message is a hint and may get lost; whoever is woken, or has waited long enough, reads what is true.
+A message is a hint and may get lost; whoever is woken, or has waited long enough, reads what is true. A server that is
+gone without a word is noticed by a ping that it does not answer.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ log: Final = logging.getLogger(__name__)
 
 #: The pause before listening again after the connection was lost.
 PAUSE_S: Final = 0.5
-#: How long one look for a message takes where none comes.
-_LOOK_S: Final = 1.0
+#: How long the connection may be silent before a ping, in seconds, and how long after it.
+SILENT_S: Final = 2.0
 
 
 class Changes:
@@ -72,13 +73,22 @@ class Changes:
             await asyncio.sleep(PAUSE_S)
 
     async def _pass_on(self) -> None:
-        async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+        async with self._client.pubsub() as pubsub:  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
             await pubsub.subscribe(self._channel)  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
             self.wake_all()  # something may have been missed
+            is_asked = False
             while not self._is_over:
-                message = cast("dict[str, str] | None", await pubsub.get_message(timeout=_LOOK_S))
-                if message is not None:
-                    self._wake(message["data"])
+                # to get_message an answer to a ping is nothing, as silence is, and redis-py's health checks miss none
+                said = cast("list[str] | str | None", await pubsub.parse_response(block=False, timeout=SILENT_S))
+                if said is not None:
+                    is_asked = False
+                    if said[0] == "message":
+                        self._wake(said[2])
+                elif is_asked:
+                    raise redis.TimeoutError(f"no answer to a ping within {SILENT_S:g} s")
+                else:
+                    await pubsub.ping()  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
+                    is_asked = True
 
     def _wake(self, job_id: str) -> None:
         for woken in self._followers.get(job_id, ()):

@@ -269,6 +269,15 @@ def time_of(milliseconds: str) -> datetime:
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
 
+def as_text(moment: datetime) -> str:
+    """A moment, as the API's JSON has it (RFC 3339).
+
+    Args:
+        moment: in UTC.
+    """
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def optional_time(milliseconds: str) -> datetime | None:
     """A moment of the ledger's; None for an empty text."""
     return time_of(milliseconds) if milliseconds else None

@@ -19,7 +19,9 @@ from ledger.errors import JobNotFound
 from ledger.packing import Entry, Fields, Recent, Record, unpack_recent
 from lowland.spec import Status
 
-_POSITION: Final = re.compile(r"(\d{1,19}-\d{1,19})_(\d{1,19}-\d{1,19})(_end)?")
+#: The id of an event or a point. `\d` would be the digits of any script.
+ENTRY_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+_POSITION: Final = re.compile(rf"({ENTRY_ID.pattern})_({ENTRY_ID.pattern})(_end)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,11 @@ class Position:
         return f"{self.event}_{self.point}{'_end' if self.is_end else ''}"
 
 
+_BEHIND_ALL: Final = f"{10**19 - 1}-0"
 #: Before every event and after every point: for whoever wants the events alone.
-EVENTS_ALONE: Final = Position(point=f"{10**19 - 1}-0")
+EVENTS_ALONE: Final = Position(point=_BEHIND_ALL)
+#: After every event and before every point: for whoever wants the points alone.
+POINTS_ALONE: Final = Position(event=_BEHIND_ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,11 @@ class History:
     def is_end(self) -> bool:
         """Whether nothing comes after the position, and nothing will."""
         return self.status.terminal and not (self.events or self.points)
+
+    @property
+    def done(self) -> "History":
+        """What comes after it where nothing does."""
+        return replace(self, after=self.end, events=[], points=[])
 
     def completed(self, record: Record | None) -> "History":
         """With what the job's record has beside it."""
@@ -197,7 +207,8 @@ def get_history(job_id: str, after: Position, *, most: int, owner: str = "") -> 
             is_whole = _reaches(kept.events, after.event) and _reaches(kept.points, after.point)
         else:
             kept = Recent(events=entries(events), points=entries(points))
-            is_whole = _order(after.event) >= _order(first)
+            # of points alone it is not known how far they go back: to an earlier life perhaps, if there was one
+            is_whole = first == "0-0" or (_order(first) <= _order(after.event) and after.event != _BEHIND_ALL)
         return History(
             status=Status(status),
             progress=progress,

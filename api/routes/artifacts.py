@@ -2,10 +2,9 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Response
-from pydantic.json_schema import SkipJsonSchema
+from fastapi import APIRouter, Depends, Path, Response
 
-from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, refuse_parameters
+from api.deps import IfNoneMatch, JobId, LedgerDep, SeesDep, SettingsDep, refuse_parameters
 from api.errors import ArtifactLost, ArtifactNotFound, ParametersInvalid, RangeUnsatisfiable
 from api.files import ArtifactResponse, artifact_response
 from api.problems import header, problems
@@ -39,9 +38,6 @@ _WHOLE: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "It is as the ETag in If-None-Match says", "headers": _IDENTITY},
 }
 Name = Annotated[str, Path(description="As the job's `artifacts` say.")]
-IfNoneMatch = Annotated[
-    str | SkipJsonSchema[None], Header(description="An ETag of this file; 304 where it still holds.")
-]
 
 
 @router.get(

@@ -9,10 +9,10 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import JobId, LedgerDep, SeesDep, SettingsDep, ViewsDep, refuse_repeated_parameters
 from api.errors import HistoryLost, ParametersInvalid, RateLimited, TooManyStreams
-from api.following import StayDep, count_stream
+from api.following import UNBUFFERED, UNBUFFERED_HEADERS, StayDep, count_stream
 from api.history import Follower
 from api.parameters import Parameters
-from api.problems import UNBUFFERED_HEADERS, problems
+from api.problems import problems
 from api.stream import messages
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import Position
@@ -38,7 +38,6 @@ _STREAM: Final[dict[str, Any]] = {
     "content": {"text/event-stream": {"schema": _EVENT}},
     "headers": UNBUFFERED_HEADERS,
 }
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 LastEventId = Annotated[str | SkipJsonSchema[None], Header(description="The id of the last event that was received.")]
 
@@ -80,8 +79,8 @@ async def follow_job(
     """Follow a job to its end: all that has happened, or what came after an id, then what happens, as it does.
 
     Whoever comes again with the last id that he has received misses nothing and gets nothing twice. A stream that ends
-    without `end` is to be opened again: the server is told to stop, or the key or session is not good any more, which
-    the next answer says.
+    without `end` is to be opened again: the server is told to stop, the key or session is not good any more, or the
+    job was retried or deleted just then, which the next answer says.
     """
     given = last_event_id or begin.after
     follower = Follower(ledger, settings.artifact_dir, job_id, owner=sees, stay=stay)
@@ -89,7 +88,7 @@ async def follow_job(
     history = await follower.history(after)
     if after.is_end and history.is_end:
         return Response(status_code=204)
-    return EventSourceResponse(messages(follower, history, views), headers=_HEADERS)
+    return EventSourceResponse(messages(follower, history, views), headers=UNBUFFERED)
 
 
 def _position(given: str) -> Position:

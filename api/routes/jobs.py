@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from urllib.request import parse_http_list
 
 import uuid_utils
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic.json_schema import SkipJsonSchema
 
 from api.bodies import refuse_body
@@ -21,11 +21,19 @@ from api.deps import (
     refuse_repeated_parameters,
 )
 from api.dry_run import try_out
-from api.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported, ParametersInvalid, RateLimited
+from api.errors import (
+    BodyMalformed,
+    BodyTooLarge,
+    ContentTypeUnsupported,
+    ParametersInvalid,
+    RateLimited,
+    TooManyStreams,
+)
 from api.openapi import json_body
 from api.parameters import Parameters
 from api.problems import header, problems
 from api.submissions import SubmissionDep
+from api.waiting import changed
 from ledger import (
     CheckpointMissing,
     DeletionRefused,
@@ -53,7 +61,8 @@ MAX_WAIT_S: Final = 60
 _WAIT: Final = re.compile(r'\s*wait\s*=\s*("?)(\d{1,6})\1\s*(;.*)?', re.ASCII | re.IGNORECASE)
 _PREFER: Final = (
     "`wait=N`: answer once the job has changed, from what If-None-Match names or else from now on, or after N seconds, "
-    f"{MAX_WAIT_S} at most (RFC 7240). What has ended is not waited for."
+    f"{MAX_WAIT_S} at most (RFC 7240). What has ended is not waited for. "
+    "Whoever waits follows the job, as with `/events`: so many at once may."
 )
 Prefer = Annotated[str | SkipJsonSchema[None], Header(description=_PREFER)]
 #: When it is worth asking again for a job that has not ended.
@@ -151,10 +160,11 @@ async def submit_job(
     responses={
         200: {"headers": _VIEW_HEADERS},
         304: {"description": "It is as the ETag in If-None-Match says", "headers": _VIEW_HEADERS},
-        **problems(JobNotFound, ParametersInvalid, LedgerUnavailable),
+        **problems(JobNotFound, ParametersInvalid, RateLimited, TooManyStreams, LedgerUnavailable),
     },
 )
 async def get_job(
+    request: Request,
     job_id: JobId,
     views: ViewsDep,
     sees: SeesDep,
@@ -165,7 +175,7 @@ async def get_job(
     view = await views.of(job_id, owner=sees)
     wait_s = _wait_s(prefer) if prefer else None
     if wait_s is not None and (if_none_match is None or view.matches(if_none_match)):
-        view = await views.changed(job_id, view, owner=sees, within_s=min(wait_s, MAX_WAIT_S))
+        view = await changed(request, job_id, view, within_s=min(wait_s, MAX_WAIT_S))
     headers = {"Cache-Control": "private, no-cache"}
     if wait_s is not None:
         headers["Preference-Applied"] = f"wait={wait_s}"

@@ -11,11 +11,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from api.deps import CallerDep, JobId, LedgerDep, SeesDep, SettingsDep, refuse_repeated_parameters
 from api.errors import HistoryLost, LogMissing, ParametersInvalid, RateLimited, TooManyStreams
-from api.following import StayDep, counted
+from api.following import UNBUFFERED, UNBUFFERED_HEADERS, StayDep, counted
 from api.history import MOST, Follower
 from api.job_logs import EngineLogs, event_lines, follow_events
 from api.parameters import Parameters
-from api.problems import UNBUFFERED_HEADERS, problems
+from api.problems import problems
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import EVENTS_ALONE
 
@@ -23,8 +23,6 @@ router = APIRouter(tags=["jobs"], dependencies=[Depends(refuse_repeated_paramete
 
 _TEXT: Final = "text/plain"
 _LINES: Final = "application/x-ndjson"
-#: Of a stream: proxies are to pass it on as it comes.
-_UNBUFFERED: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 _CONTENT: Final[dict[str, Any]] = {media_type: {"schema": {"type": "string"}} for media_type in (_TEXT, _LINES)}
 
 
@@ -38,7 +36,8 @@ class Wanted(Parameters):
     tail: int = Field(default=1000, ge=1, le=10_000)
     """How many lines, from the end."""
     follow: bool = False
-    """Go on with what is written, until the job has come to its end."""
+    """Go on with what is written, until the job has come to its end. Between events there may be empty lines, which say
+    only that the connection is alive."""
 
     @field_validator("attempt")
     @classmethod
@@ -97,9 +96,9 @@ async def get_logs(
         history = await follower.history(EVENTS_ALONE, most=MOST)
         history = replace(history, events=history.events[-wanted.tail :])
         if wanted.follow:
-            return StreamingResponse(follow_events(follower, history), media_type=_LINES, headers=_UNBUFFERED)
+            return StreamingResponse(follow_events(follower, history), media_type=_LINES, headers=UNBUFFERED)
         return Response(event_lines(history.events), media_type=_LINES)
     log = await logs.of(wanted.attempt, wanted.tail)
     if wanted.follow:
-        return StreamingResponse(log.follow(), media_type=_TEXT, headers=_UNBUFFERED)
+        return StreamingResponse(log.follow(), media_type=_TEXT, headers=UNBUFFERED)
     return PlainTextResponse(log.text)

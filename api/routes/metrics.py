@@ -1,6 +1,6 @@
 """What was measured in the course of a job."""
 
-import re
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -13,12 +13,11 @@ from api.parameters import Parameters
 from api.problems import problems
 from api.series import as_csv, series_of
 from ledger import JobNotFound, LedgerUnavailable
-from ledger.history import Position, that_count
+from ledger.history import ENTRY_ID, POINTS_ALONE, that_count
 from lowland.spec.resource import Series
 
 router = APIRouter(tags=["metrics"])
 
-_POINT: Final = re.compile(r"\d{1,19}-\d{1,19}")
 _CSV: Final[dict[str, Any]] = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 
 
@@ -39,7 +38,7 @@ class Chosen(Parameters):
     @field_validator("since")
     @classmethod
     def _is_an_id(cls, since: str | None) -> str | None:
-        if since is not None and not _POINT.fullmatch(since):
+        if since is not None and not ENTRY_ID.fullmatch(since):
             raise ValueError("this is no id of a point; give `last` of an earlier answer")
         return since
 
@@ -54,7 +53,7 @@ async def get_series(
     job_id: JobId, chosen: Annotated[Chosen, Query()], ledger: LedgerDep, settings: SettingsDep, sees: SeesDep
 ) -> Series | Response:
     """Read what was measured: one point an epoch, or one every so many steps of a function's minimisation."""
-    after = Position(point=chosen.since) if chosen.since else Position()
+    after = replace(POINTS_ALONE, point=chosen.since) if chosen.since else POINTS_ALONE
     history = await history_after(ledger, settings.artifact_dir, job_id, after, owner=sees)
     points = history.points if chosen.superseded else that_count(history.points)
     names = chosen.names.split(",") if chosen.names else None

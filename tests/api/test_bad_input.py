@@ -148,6 +148,17 @@ REFUSED: Final[dict[str, tuple[bytes, int, str]]] = {
     "1e999 as a parameter": (request("GET", "/jobs?limit=1e999"), 422, "parameters-invalid"),
     "NaN as a parameter": (request("GET", "/jobs?limit=NaN"), 422, "parameters-invalid"),
     "a long position": (request("GET", f"/jobs/{SOME_JOB}/metrics?since={'9' * 5000}"), 422, "parameters-invalid"),
+    "digits of another script as a point's id": (
+        request("GET", f"/jobs/{SOME_JOB}/metrics?since=%D9%A3-%D9%A3"),
+        422,
+        "parameters-invalid",
+    ),
+    "digits of another script as an event's id": (
+        request("GET", f"/jobs/{SOME_JOB}/events?after=%D9%A3-%D9%A3_%D9%A3-%D9%A3"),
+        422,
+        "parameters-invalid",
+    ),
+    "digits of another script as a number": (request("GET", "/jobs?limit=%D9%A3"), 422, "parameters-invalid"),
     "a long event's id": (
         request("GET", f"/jobs/{SOME_JOB}/events", f"Last-Event-ID: {'9' * 50_000}"),
         422,

@@ -182,7 +182,7 @@ def test_two_hundred_followers_that_are_cut_at_random_miss_nothing_and_get_nothi
             ledger.run(
                 runs.report(lease, step, lease_ms=60_000, fields={}, point=f'{{"step": {step}, "loss": {step}.5}}')
             )
-            time.sleep(0.05)  # so that the cuts fall between points, and not before or after them all
+            time.sleep(0.05)  # a rate, not a wait: so that the cuts fall between points, not before or after them all
         settle(ledger, lease, "succeeded")
         found = [one.result(60) for one in following]
 

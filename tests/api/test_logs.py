@@ -129,6 +129,7 @@ def test_events_are_json_lines(http: httpx2.Client, worker: Worker) -> None:
     assert answer.headers["content-type"] == "application/x-ndjson"
     events = [json.loads(line) for line in answer.text.splitlines()]
     assert [event["event"] for event in events] == ["queued", "running", "failed"]
+    assert events[0]["at"] == http.get(f"/jobs/{job_id}").json()["created_at"]
     assert (events[1]["token"], events[1]["worker"], events[2]["outcome"]) == (1, "w1", "failed")
     assert [json.loads(log_of(http, job_id, source="events", tail=1))] == events[-1:]
 
@@ -241,7 +242,7 @@ def test_a_log_is_followed_from_run_to_run_until_the_job_has_ended(
     events.join(5)
     assert not follower.is_alive()
     assert follower.text.endswith("second\nlast\n")
-    names = [json.loads(line)["event"] for line in events.text.splitlines()]
+    names = [json.loads(line)["event"] for line in events.text.splitlines() if line]
     assert names == ["queued", "running", "queued", "running", "failed"]
 
 

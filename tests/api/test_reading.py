@@ -138,7 +138,7 @@ def test_what_a_server_has_lost_is_not_shown_any_longer(
     job_id = http.post("/jobs", json={"dataset": "digits"}).json()["id"]
     lease = worker.claim()
     with redis.Redis.from_url(redis_url) as bare:
-        kept = {name: bare.dump(name) for name in bare.scan_iter(f"{keys.prefix}*")}
+        kept = {name: bare.dump(name) or b"" for name in bare.scan_iter(f"{keys.prefix}*")}
         worker.settle(lease, "failed")
         assert http.get(f"/jobs/{job_id}").json()["status"] == "failed"
 

@@ -89,6 +89,7 @@ def test_as_csv(http: httpx2.Client, ledger: Ledger) -> None:
     submit(ledger)
     job_id = report(ledger, 1, 2)
 
+    as_json = series(http, job_id)
     answer = http.get(f"/jobs/{job_id}/metrics", params={"format": "csv"})
 
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -97,6 +98,7 @@ def test_as_csv(http: httpx2.Client, ledger: Ledger) -> None:
         ("10", "1", "1.0", "0.01"),
         ("20", "2", "0.5", "0.02"),
     ]
+    assert [row["at"] for row in rows] == [point["at"] for point in as_json["points"]]
 
 
 @pytest.mark.parametrize(
@@ -167,3 +169,24 @@ def test_a_wrong_parameter_is_refused_by_name(
     answer = http.get(f"/jobs/{submit(ledger)}/metrics", params=parameters)
 
     assert [each["field"] for each in assert_problem(answer, 422, "parameters-invalid")["errors"]] == [field]
+
+
+def test_what_came_since_a_point_that_the_ledger_still_has_takes_no_record(
+    http: httpx2.Client, ledger: Ledger, settings: ApiSettings
+) -> None:
+    archive(ledger, settings.artifact_dir, job_id := finished(ledger))
+    ids = [point["id"] for point in series(http, job_id)["points"]]
+
+    (job_folder(settings.artifact_dir, job_id) / RECORD_FILE).unlink()
+
+    assert epochs(series(http, job_id, since=ids[0])) == [2]
+    assert epochs(series(http, job_id, since=ids[-1])) == []
+
+
+def test_what_came_since_a_point_of_an_earlier_life(http: httpx2.Client, ledger: Ledger, settings: ApiSettings) -> None:
+    archive(ledger, settings.artifact_dir, job_id := finished(ledger))
+    first, *_ = [point["id"] for point in series(http, job_id)["points"]]
+    retry(ledger, job_id)
+    run_once(ledger, "succeeded", epochs=1)
+
+    assert epochs(series(http, job_id, since=first, superseded="true")) == [2, 1]
