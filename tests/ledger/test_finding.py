@@ -11,7 +11,7 @@ from lowland.spec import Event, JobSpec, Status
 from tests.ledger.archiving import archive, finished
 from tests.ledger.playing import claimed, submit
 
-VISION = {"team": "vision", "a:b": "c"}
+VISION = {"team": "vision", "a": "b:c"}
 
 
 def found(ledger: Ledger, **wanted: object) -> list[str]:
@@ -40,7 +40,7 @@ def found(ledger: Ledger, **wanted: object) -> list[str]:
         {"tags": ("team",)},
         {"tags": ("team:vision",)},
         {"tags": ("team:vision", "a:b:c")},
-        {"dataset": "digits", "variant": "friendly", "owner": "bob", "tags": ("a:b",), "name": "k", "model": "cnn"},
+        {"dataset": "digits", "variant": "friendly", "owner": "bob", "tags": ("a",), "name": "k", "model": "cnn"},
     ],
     ids=str,
 )
@@ -194,7 +194,7 @@ def test_the_place_a_job_would_have_is_the_one_it_gets(ledger: Ledger) -> None:
 
 
 def test_a_strange_tag_is_found_as_it_is(ledger: Ledger) -> None:
-    tag = "%s {}:*[x] ρ\u2028"
+    tag = "%s {}*[x] ρ"
     it = submit(ledger, tags={tag: tag}, name=tag)
 
     assert found(ledger, tags=(tag,)) == [it]
