@@ -20,9 +20,11 @@ from api.following import LOOK_S, Stay, first_of
 from api.history import Follower
 from ledger import AsyncLedger, JobNotFound, LedgerUnavailable
 from ledger.documents import as_text
-from ledger.history import Event, History, PastRun, Runs, get_runs
+from ledger.history import Event, History, PastRun, Runs, Which, get_runs
 from ledger.store import ENGINE_LOG, run_folder
 
+#: The runs of a job whatever their attempt.
+ALL: Final = Which()
 #: How often a log that is followed is looked at.
 POLL_S: Final = 0.5
 #: What is read at once, and the most that lines from the end are looked for in.
@@ -48,25 +50,25 @@ class EngineLogs:
     owner: str
     stay: Stay
 
-    async def of(self, attempt: int | None, tail: int) -> "EngineLog":
-        """What was printed in the latest run of an attempt, or of all.
+    async def of(self, which: Which, tail: int) -> "EngineLog":
+        """What was printed in the latest run of those.
 
         Raises:
             JobNotFound: no job of the owner has this id.
-            LogMissing: there is no such attempt, or its log is not in this store.
+            LogMissing: there is no such run, or its log is not in this store.
         """
-        run = (await self.runs()).of(attempt)
+        run = (await self.runs()).latest(which)
         if run is None:
-            if attempt is not None:
-                raise LogMissing(self.job_id, f"it has had no attempt {attempt}")
-            return EngineLog(self, attempt, None, b"", 0)
+            if which != ALL:
+                raise LogMissing(self.job_id, f"it has had no {which}")
+            return EngineLog(self, which, None, b"", 0)
         try:
             text, end = await to_thread.run_sync(read_tail, self.path_of(run), tail)
         except FileNotFoundError as error:
             if run.began and run.ended:
                 raise LogMissing(self.job_id, f"the log of its run {run.token} is not there") from error
             text, end = b"", 0
-        return EngineLog(self, attempt, run, text, end)
+        return EngineLog(self, which, run, text, end)
 
     async def runs(self) -> Runs:
         """The job's runs by now.
@@ -86,15 +88,15 @@ class EngineLog:
 
     Args:
         logs: of the job.
-        attempt: only this one is followed; None goes on with the next.
+        which: only these are followed.
         run: whose log it is; None where there is none yet.
         text: its last lines.
         end: where they end in the file.
     """
 
-    def __init__(self, logs: EngineLogs, attempt: int | None, run: PastRun | None, text: bytes, end: int) -> None:
+    def __init__(self, logs: EngineLogs, which: Which, run: PastRun | None, text: bytes, end: int) -> None:
         self._logs = logs
-        self._attempt = attempt
+        self._which = which
         self._run = run
         self._end = end
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -106,7 +108,7 @@ class EngineLog:
         return self._text.decode(errors="replace")
 
     async def follow(self) -> AsyncIterator[str]:
-        """The last lines, then what is printed, until the job or the attempt has come to its end."""
+        """The last lines, then what is printed, until the job, or those runs, have come to their end."""
         yield self._decoder.decode(self._text)
         logs, loop = self._logs, asyncio.get_running_loop()
         look_at = loop.time()
@@ -122,12 +124,12 @@ class EngineLog:
                 async for text in self._printed():
                     yield text
                 if runs is not None:
-                    run = runs.of(self._attempt)
+                    run = runs.latest(self._which)
                     if run is not None and (self._run is None or run.token != self._run.token):
                         self._run, self._end = run, 0
                         woken.set()
                         continue
-                    if runs.status.terminal or (self._attempt is not None and run is not None and run.ended):
+                    if runs.status.terminal or (self._which != ALL and run is not None and run.ended):
                         return
                 await first_of(logs.stay.stopping, within_s=POLL_S)
 

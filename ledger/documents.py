@@ -206,10 +206,11 @@ def _progress(fields: Fields, status: Status) -> Progress | None:
 
 
 def _attempts(fields: Fields) -> list[Attempt]:
-    runs = [f"run:{token}:" for token in range(1, int(fields["token"]) + 1)]
+    runs = {token: f"run:{token}:" for token in range(1, int(fields["token"]) + 1)}
     return [
         Attempt(
             attempt=int(fields[run + "attempt"]),
+            run=token,
             worker=fields[run + "worker"],
             device=fields[run + "device"],
             device_model=fields[run + "model"],
@@ -218,7 +219,7 @@ def _attempts(fields: Fields) -> list[Attempt]:
             outcome=_text(fields, run + "outcome"),
             detail=_text(fields, run + "detail"),
         )
-        for run in runs
+        for token, run in runs.items()
         if run + "attempt" in fields
     ]
 

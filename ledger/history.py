@@ -158,10 +158,23 @@ class Runs:
     runs: Sequence[PastRun]
     """The latest last."""
 
-    def of(self, attempt: int | None) -> PastRun | None:
-        """The latest run of an attempt, or of all; one that was put back shares its attempt with the next."""
-        found = [run for run in self.runs if attempt is None or run.attempt == attempt]
+    def latest(self, which: "Which") -> PastRun | None:
+        """The latest of those that are meant; one that was put back shares its attempt with the next."""
+        found = [run for run in self.runs if which.attempt in {None, run.attempt} and which.run in {None, run.token}]
         return found[-1] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which runs of a job are meant: all, those of an attempt, or one."""
+
+    attempt: int | None = None
+    run: int | None = None
+
+    def __str__(self) -> str:
+        return " and ".join(
+            f"{name} {n}" for name, n in (("attempt", self.attempt), ("run", self.run)) if n is not None
+        )
 
 
 def get_runs(job_id: str, *, owner: str = "") -> Call[Runs]:

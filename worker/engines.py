@@ -7,7 +7,6 @@ Either way the engine dies with its runner, holds no descriptor but its log and 
 `os._exit` or as any program does.
 """
 
-import logging
 import os
 import signal
 import subprocess
@@ -148,10 +147,11 @@ def _become_engine(work: Work, runner: int, writing: int, log: int) -> NoReturn:
         die_with(runner)
         _forget_signals()
         _keep_only(writing, log)
-        logging.basicConfig(level=logging.WARNING, force=True)  # its log is plain text, and not the runner's
         os.environ.update(work.environment)
         from worker.engine import run  # noqa: PLC0415  loads torch; the runner itself does without
+        from worker.engine.reporting import log_to_stderr  # noqa: PLC0415
 
+        log_to_stderr()  # the runner's log is another
         status = run(
             work.spec,
             out=work.folder,

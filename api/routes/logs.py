@@ -17,7 +17,7 @@ from api.job_logs import EngineLogs, event_lines, follow_events
 from api.parameters import Parameters
 from api.problems import problems
 from ledger import JobNotFound, LedgerUnavailable
-from ledger.history import EVENTS_ALONE
+from ledger.history import EVENTS_ALONE, Which
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(refuse_repeated_parameters)])
 
@@ -33,18 +33,21 @@ class Wanted(Parameters):
     """`engine`: what the engine has printed. `events`: what has happened to the job, as JSON lines."""
     attempt: int | None = Field(default=None, ge=1)
     """Of which attempt (its latest run); by default the latest run of all. For `source=engine` only."""
+    run: int | None = Field(default=None, ge=1)
+    """Of which run, as the job's `attempts` number them: one that was paused or put back shares its attempt with the
+    next. For `source=engine` only."""
     tail: int = Field(default=1000, ge=1, le=10_000)
     """How many lines, from the end."""
     follow: bool = False
     """Go on with what is written, until the job has come to its end. Between events there may be empty lines, which say
     only that the connection is alive."""
 
-    @field_validator("attempt")
+    @field_validator("attempt", "run")
     @classmethod
-    def _of_an_engine(cls, attempt: int | None, info: ValidationInfo) -> int | None:
-        if attempt is not None and info.data.get("source") == "events":
-            raise ValueError("events are of the whole job; leave attempt out, or give source=engine")
-        return attempt
+    def _of_an_engine(cls, number: int | None, info: ValidationInfo) -> int | None:
+        if number is not None and info.data.get("source") == "events":
+            raise ValueError(f"events are of the whole job; leave {info.field_name} out, or give source=engine")
+        return number
 
 
 async def _wanted(wanted: Annotated[Wanted, Query()]) -> Wanted:
@@ -89,8 +92,8 @@ async def get_logs(
 ) -> Response:
     """Read or follow what a job's engine prints, or what happens to the job.
 
-    Following goes from run to run until the job has come to its end, or with `attempt` until that has; less when the
-    server is told to stop, or the key or session is not good any more.
+    Following goes from run to run until the job has come to its end, or with `attempt` or `run` until that has; less
+    when the server is told to stop, or the key or session is not good any more.
     """
     if wanted.source == "events":
         history = await follower.history(EVENTS_ALONE, most=MOST)
@@ -98,7 +101,7 @@ async def get_logs(
         if wanted.follow:
             return StreamingResponse(follow_events(follower, history), media_type=_LINES, headers=UNBUFFERED)
         return Response(event_lines(history.events), media_type=_LINES)
-    log = await logs.of(wanted.attempt, wanted.tail)
+    log = await logs.of(Which(wanted.attempt, wanted.run), wanted.tail)
     if wanted.follow:
         return StreamingResponse(log.follow(), media_type=_TEXT, headers=UNBUFFERED)
     return PlainTextResponse(log.text)

@@ -69,6 +69,8 @@ class Attempt(ResourceModel):
 
     attempt: int
     """Its number, from 1."""
+    run: int
+    """Which of the job's runs it is, from 1."""
     worker: str
     """Who ran it."""
     device: str

@@ -90,6 +90,25 @@ def test_each_attempt_has_its_own(http: httpx2.Client, worker: Worker, tmp_path:
     assert_problem(http.get(f"/jobs/{job_id}/logs?attempt=3"), 404, "log-missing")
 
 
+def test_each_run_of_an_attempt_has_its_own(http: httpx2.Client, worker: Worker, tmp_path: Path) -> None:
+    job_id = submit(http)
+    for token in (1, 2):
+        lease = worker.claim()
+        prints(tmp_path, job_id, token, f"run {token}\n")
+        http.post(f"/jobs/{job_id}/pause")
+        worker.settle(lease, "stopped")
+        http.post(f"/jobs/{job_id}/resume")
+
+    attempts = http.get(f"/jobs/{job_id}").json()["attempts"]
+    assert [(one["attempt"], one["run"]) for one in attempts] == [(1, 1), (1, 2)]
+    assert [log_of(http, job_id, run=one["run"]) for one in attempts] == ["run 1\n", "run 2\n"]
+    assert log_of(http, job_id, attempt=1) == "run 2\n"
+    assert log_of(http, job_id, attempt=1, run=1, follow=True) == "run 1\n"
+    for wrong in ("run=3", "attempt=2&run=1"):
+        assert_problem(http.get(f"/jobs/{job_id}/logs?{wrong}"), 404, "log-missing")
+    assert_problem(http.get(f"/jobs/{job_id}/logs?source=events&run=1"), 422, "parameters-invalid")
+
+
 def test_a_job_that_has_not_run_yet_has_an_empty_log(http: httpx2.Client, worker: Worker) -> None:
     job_id = submit(http)
     queued = log_of(http, job_id)

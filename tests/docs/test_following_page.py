@@ -31,6 +31,14 @@ def report(ledger: Ledger, lease: Lease, epoch: int, loss: float, accuracy: floa
     ledger.run(runs.report(lease, epoch, lease_ms=60_000, fields={}, point=json.dumps(point)))
 
 
+#: As engines write it.
+LOG = """\
+2026-11-02T09:30:00+0000 INFO started device=cpu precision=fp32
+2026-11-02T09:30:07+0000 INFO epoch epoch=2 step=46 train_loss=0.4 validation_accuracy=0.9
+2026-11-02T09:30:07+0000 INFO result accuracy=0.9 best_accuracy=0.9 test_accuracy=0.89
+"""
+
+
 @pytest.fixture(scope="module")
 def job(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a job that has succeeded."""
@@ -42,7 +50,7 @@ def job(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         report(ledger, lease, 2, 0.4, 0.9)
         settle(ledger, lease, "succeeded")
     (folder := run_folder(store, job_id, 1)).mkdir(parents=True)
-    (folder / "engine.log").write_text("started\nepoch 1 done\nepoch 2 done\n")
+    (folder / "engine.log").write_text(LOG)
     with api_server(redis_url, keys, store) as url:
         yield f"{url}/jobs/{job_id}"
 

@@ -1,8 +1,10 @@
-"""The objective is in the job whatever its task; accuracy is classification's alone."""
+"""The objective is in the job whatever its task, accuracy is classification's alone; and the log says how it went."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import httpx2
 import pytest
 
 from lowland.client import Client
@@ -50,3 +52,17 @@ def test_without_a_validation_part_the_objective_is_the_training_loss(client: Cl
     assert job.objective.value == job.metrics["train_loss"]
     assert (job.accuracy, job.best_accuracy) == (None, None)
     assert job.test_accuracy is not None
+
+
+def test_an_engine_prints_what_it_reports(running: House, client: Client) -> None:
+    job = finished(client, client.submit({**SMALL, "epochs": 3}))
+
+    log = httpx2.get(f"{running.url}/jobs/{job.id}/logs").text.splitlines()
+
+    heading, *lines = log
+    assert heading.startswith(f"job_id={job.id} attempt=1 token=1")
+    said = [re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} INFO (.*)", line) for line in lines]
+    kinds = [match[1].split()[0] for match in said if match]
+    assert kinds[:2] == ["started", "epoch"]
+    assert (kinds.count("epoch"), kinds.count("checkpoint"), kinds[-1]) == (3, 3, "result")
+    assert any("epoch=3 " in line and " validation_accuracy=" in line for line in lines)

@@ -26,6 +26,7 @@ def spec(**changes: Any) -> JobSpec:
 def attempt(seconds: float | None) -> Attempt:
     ended_at = None if seconds is None else BEGAN_AT + timedelta(seconds=seconds)
     return Attempt(
+        run=1,
         attempt=1,
         worker="w1",
         device="cpu:0",

@@ -22,7 +22,10 @@ def main() -> int:
     # Only now anything heavy is imported: what it may print no longer gets among the reports.
     preload()
     from worker.engine.program import Order, read_spec, run_spec  # noqa: PLC0415
+    from worker.engine.reporting import log_to_stderr  # noqa: PLC0415
 
+    if options.report_fd is not None:  # somebody keeps the two apart
+        log_to_stderr()
     order = Order(
         out=options.out,
         reports=reports,

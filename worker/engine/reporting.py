@@ -1,5 +1,6 @@
-"""Sending reports: one line each, at once; progress at most a few times a second."""
+"""Sending reports: one line each, at once; progress at most a few times a second. All others are logged too."""
 
+import logging
 import os
 import time
 from typing import BinaryIO, Final
@@ -7,6 +8,10 @@ from typing import BinaryIO, Final
 from lowland.spec.reports import Advanced, Preparation, Preparing, Report, write_report
 from lowland.spec.resource import Progress
 
+log: Final = logging.getLogger(__name__)
+
+#: Not for the log: they come several times a second.
+_PASSING: Final = (Advanced, Preparing)
 #: Seconds between two progress reports, at least.
 PROGRESS_INTERVAL_S: Final = 0.25
 #: Seconds between two reports that data are being prepared, at least.
@@ -24,7 +29,27 @@ class Reporter:
         if self._file is not None:
             for report in reports:
                 self._file.write(write_report(report))
+                if not isinstance(report, _PASSING):
+                    log.info("%s", _line(report))
             self._file.flush()
+
+
+def log_to_stderr() -> None:
+    """Have this process's log be what GET /jobs/{id}/logs shows: plain text, with our own lines about the run."""
+    form, times = "%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
+    logging.basicConfig(level=logging.WARNING, format=form, datefmt=times, force=True)
+    logging.getLogger("worker.engine").setLevel(logging.INFO)
+
+
+def _line(report: Report) -> str:
+    """A report as `kind name=value ...`."""
+    said = report.model_dump(exclude={"report", "objective", "metrics"}, exclude_none=True)
+    metrics: dict[str, float] = getattr(report, "metrics", {})
+    return " ".join([report.report, *(f"{name}={_short(value)}" for name, value in {**said, **metrics}.items())])
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 #: For a process that another one speaks for.
