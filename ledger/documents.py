@@ -2,7 +2,7 @@
 
     written by submit    id status spec owner queue priority max_attempts attempts_allowed created_ms
                          webhook_events webhook_secret, if there is a webhook
-    by what GET shows    version, a later time (ms) with every change
+    by what GET shows    version, another one with every change
                          request_id, if a request has made it
                          dataset variant model name tags, as far as it has them, to be found by (finding.py)
     while it waits       queued_ms

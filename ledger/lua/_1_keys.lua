@@ -13,6 +13,7 @@ local EVENTS_KEPT = 1000
 local DELIVERIES_KEPT = 32
 -- a queue's score: priority first, then age
 local PRIORITY_STEP = 1e13
+local VERSIONS = 2 ^ 31
 -- an answer is kept for its repetition for longer than any client goes on repeating a call
 local ANSWER_KEPT_MS = 3600000
 
@@ -39,10 +40,13 @@ local function get(id, ...)
   return unpack(redis.call('HMGET', key('job', id), ...))
 end
 
--- What GET shows of a job has changed: give that a version, and wake those who follow it. Versions are times, so that a
--- server that has lost its last second does not give one again for something else.
+-- What GET shows of a job has changed: give that a version, and wake those who follow it. Versions are times in ms, or one
+-- more than the last, so that a server that has lost its last second does not give one again for something else; and
+-- go around within 31 bits, which is all they cost.
 local function changed(id)
-  local version = math.max(tonumber(get(id, 'version') or 0) + 1, now_ms())
+  local version, now = tonumber(get(id, 'version') or 0), now_ms() % VERSIONS
+  local later = (now - version) % VERSIONS
+  version = later > 0 and later < VERSIONS / 2 and now or (version + 1) % VERSIONS
   redis.call('HSET', key('job', id), 'version', integer(version))
   redis.call('PUBLISH', key('changes'), id)
 end
