@@ -57,5 +57,5 @@ async def get_series(
     history = await history_after(ledger, settings.artifact_dir, job_id, after, owner=sees)
     points = history.points if chosen.superseded else that_count(history.points)
     names = chosen.names.split(",") if chosen.names else None
-    series = series_of(points, names=names, most=chosen.max_points)
+    series = series_of(points, names=names, most=chosen.max_points, since=chosen.since)
     return Response(as_csv(series), media_type="text/csv") if chosen.format == "csv" else series

@@ -65,6 +65,16 @@ def test_what_came_since_a_point(http: httpx2.Client, ledger: Ledger) -> None:
     assert epochs(series(http, job_id, since=ids[2])) == []
 
 
+def test_who_asks_again_and_again_goes_on_from_the_last_he_has(http: httpx2.Client, ledger: Ledger) -> None:
+    submit(ledger)
+    job_id = report(ledger, 1, 2, 3)
+    last = series(http, job_id)["last"]
+
+    again = series(http, job_id, since=last)
+
+    assert again == {"names": [], "points": [], "last": last}
+
+
 @pytest.mark.parametrize(
     ("most", "kept"), [(1, [9]), (2, [1, 9]), (3, [1, 5, 9]), (5, [1, 3, 5, 7, 9]), (100, [*range(1, 10)])]
 )
