@@ -14,6 +14,7 @@ from api.problems import problems
 from api.series import as_csv, series_of
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import ENTRY_ID, POINTS_ALONE, that_count
+from lowland.spec.base import Unfit
 from lowland.spec.resource import Series
 
 router = APIRouter(tags=["metrics"])
@@ -39,7 +40,7 @@ class Chosen(Parameters):
     @classmethod
     def _is_an_id(cls, since: str | None) -> str | None:
         if since is not None and not ENTRY_ID.fullmatch(since):
-            raise ValueError("this is no id of a point; give `last` of an earlier answer")
+            raise Unfit("the `last` of an earlier answer")
         return since
 
 

@@ -134,7 +134,8 @@ def test_the_audit_is_read_page_by_page(http: httpx2.Client, ledger: Ledger) -> 
 
     assert first["entries"] + second["entries"] == everything
     assert (len(everything), second["next"]) == (4, None)
-    assert_problem(http.get("/audit?cursor=x", headers=admin), 422, "parameters-invalid")
+    wrong = assert_problem(http.get("/audit?cursor=x", headers=admin), 422, "parameters-invalid")
+    assert wrong["detail"] == 'cursor is "x"; give the `next` of the page before'
     assert_problem(http.get("/audit?limit=1000", headers=admin), 422, "parameters-invalid")
 
 
