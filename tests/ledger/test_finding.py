@@ -52,7 +52,7 @@ def test_a_job_is_found_by_what_it_is(
     )
     if is_packed:
         archive(ledger, tmp_path, it)
-    submit(ledger, dataset="kmnist", name="Kmnist", tags={"team:visions": "x", "b": "a"})
+    submit(ledger, dataset="kmnist", name="Kmnist", tags={"teams": "vision", "b": "a"})
 
     assert found(ledger, **wanted) == [it]
     assert found(ledger, status=Status.FAILED, **wanted) == [it]
