@@ -8,6 +8,7 @@ written down however it went: who can fill the stream with refusals can fill it 
 
 import logging
 from typing import Final
+from urllib.parse import unquote_plus
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +18,9 @@ from api.problems import KINDS
 from ledger import AsyncLedger, LedgerError, LedgerUnavailable, access
 
 _LOG: Final = logging.getLogger(__name__)
-#: How much is kept of the path that names what is changed.
+#: What is about the jobs that fit its query, not about one that its path names.
+_BY_QUERY: Final = "cancel_jobs"
+#: How much is kept of the path or query that names what is changed.
 _KEPT: Final = 128
 
 
@@ -59,7 +62,7 @@ async def _write(scope: Scope, status: int, location: str) -> None:
         owner=state["caller"].owner,
         key_id=state["caller"].key_id,
         action=state["action"],
-        subject=(state["subject"] or location.rpartition("/")[2])[:_KEPT],
+        subject=_subject(scope, location)[:_KEPT],
         status=status,
         request_id=state["request_id"],
     )
@@ -67,6 +70,12 @@ async def _write(scope: Scope, status: int, location: str) -> None:
         await ledger.run(call)
     except LedgerError as error:
         _log_loss(state["action"], status, error)
+
+
+def _subject(scope: Scope, location: str) -> str:
+    if scope["state"]["action"] == _BY_QUERY:
+        return unquote_plus(scope["query_string"].decode("latin-1"))
+    return scope["state"]["subject"] or location.rpartition("/")[2]
 
 
 def _log_loss(action: str, status: int, why: object) -> None:

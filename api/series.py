@@ -12,13 +12,14 @@ from lowland.spec.resource import Series, SeriesPoint
 _ABOUT = ("step", "epoch")
 
 
-def series_of(points: Sequence[Point], *, names: Sequence[str] | None, most: int | None) -> Series:
+def series_of(points: Sequence[Point], *, names: Sequence[str] | None, most: int | None, since: str | None) -> Series:
     """The answer.
 
     Args:
         points: in order.
         names: of the series that are wanted; None for all.
         most: points at most, evenly chosen, the first and the last among them; None for all.
+        since: the id of the point that they come after; None for all from the first.
     """
     found = {name: None for point in points for name in point.values if name not in _ABOUT}
     wanted = list(found) if names is None else list(names)
@@ -36,7 +37,7 @@ def series_of(points: Sequence[Point], *, names: Sequence[str] | None, most: int
             )
             for point in chosen
         ],
-        last=points[-1].id if points else None,
+        last=points[-1].id if points else since,
     )
 
 

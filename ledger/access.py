@@ -11,7 +11,7 @@ import secrets
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, cast
 
 from ledger.calls import Answer, Call
@@ -19,7 +19,7 @@ from ledger.errors import KeyNotFound
 from lowland.spec.access import OWNER_PATTERN, AuditEntry, AuditPage, Scope
 from lowland.spec.show import shown
 
-#: How long a browser's session lasts, ms.
+#: How long a browser's session lasts at most, ms.
 SESSION_MS: Final = 12 * 3600 * 1000
 #: Who did what `lowland keys` does, as the audit says.
 COMMAND_LINE: Final = "command line"
@@ -192,12 +192,16 @@ def recognize(*, key: str = "", session: str = "") -> Call[Recognition]:
     return Call("recognize", (key, session), read)
 
 
-def open_session(session: str, *, key: str) -> Call[datetime]:
-    """Let a browser in that shows this session's secret, as if it showed the key; gives until when.
+def open_session(session: str, *, key: str) -> Call[tuple[datetime, timedelta]]:
+    """Let a browser in that shows this session's secret, as if it showed the key; gives until when, and how long.
 
     Both are digests.
     """
-    return Call("open_session", (session, key, SESSION_MS), lambda answer: _time(str(answer[1])))
+
+    def read(answer: Answer) -> tuple[datetime, timedelta]:
+        return _time(str(answer[1])), timedelta(milliseconds=int(str(answer[2])))
+
+    return Call("open_session", (session, key, SESSION_MS), read)
 
 
 def close_session(session: str) -> Call[None]:

@@ -1,10 +1,11 @@
 """What jobs are found by: fields of a job's hash made from its spec, and what to look for among them.
 
     dataset  variant  model  name     as a job names them; a function has no dataset and no model
-    tags                              a line for each tag's key and one for key:value, each after a line's end
+    tags                              a line for each, key:value; the key has no colon
 
-There is an index (`jobs_by` in keys.py) for each owner, dataset, variant and line of tags. A search walks the smallest
-that it can use and looks at the other fields of each job there, so model and name, which have no index, cost a walk.
+There is an index (`jobs_by` in keys.py) for each owner, dataset, variant, tag's key and key:value. A search walks the
+smallest that it can use and looks at the other fields of each job there, so model and name, which have no index, cost a
+walk.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,7 @@ def found_by(spec: JobSpec) -> dict[str, str]:
     if spec.name is not None:
         fields["name"] = spec.name
     if spec.tags:
-        lines = {line for key, value in spec.tags.items() for line in (key, f"{key}:{value}")}
-        fields["tags"] = "\n" + "\n".join(sorted(lines)) + "\n"
+        fields["tags"] = "\n".join(f"{key}:{value}" for key, value in spec.tags.items())
     return fields
 
 

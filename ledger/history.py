@@ -18,6 +18,7 @@ from ledger.documents import entries, shown_fields, time_of
 from ledger.errors import JobNotFound
 from ledger.packing import Entry, Fields, Recent, Record, unpack_recent
 from lowland.spec import Status
+from lowland.spec.base import Unfit
 
 #: The id of an event or a point. `\d` would be the digits of any script.
 ENTRY_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
@@ -37,10 +38,10 @@ class Position:
         """From what `str` gives.
 
         Raises:
-            ValueError: it is no position.
+            Unfit: it is no position.
         """
         if not (found := _POSITION.fullmatch(text)):
-            raise ValueError("this is no position; give the id of the last entry that was received")
+            raise Unfit("the id of the last event that was received")
         return cls(found[1], found[2], is_end=found[3] is not None)
 
     def __str__(self) -> str:

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 from standardwebhooks import Webhook
 
+from ledger.documents import as_text
+
 #: Pauses after each failure; after the last the message is given up.
 SCHEDULE_S: Final = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 #: How long the receiver may take, for each step of the exchange.
@@ -95,8 +97,8 @@ def send(url: str, message_id: str, body: str, *, secret: str | None, private_al
 
 
 def message(kind: str, at: datetime, data: object) -> str:
-    """The body of a message, as the specification recommends it."""
-    return json.dumps({"type": kind, "timestamp": at.isoformat(), "data": data})
+    """The body of a message, as the specification recommends it; `at` is in UTC."""
+    return json.dumps({"type": kind, "timestamp": as_text(at), "data": data})
 
 
 def _connect(url: str, *, private_allowed: bool) -> http.client.HTTPConnection:

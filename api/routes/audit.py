@@ -12,6 +12,7 @@ from api.parameters import Parameters
 from api.problems import problems
 from ledger import LedgerUnavailable, access
 from lowland.spec.access import AuditPage
+from lowland.spec.base import Unfit
 
 router = APIRouter(tags=["access"])
 
@@ -31,7 +32,7 @@ class Reading(Parameters):
     @classmethod
     def _is_an_id(cls, cursor: str | None) -> str | None:
         if cursor is not None and not _CURSOR.fullmatch(cursor):
-            raise ValueError("this is no cursor; give the `next` of the page before")
+            raise Unfit("the `next` of the page before")
         return cursor
 
 

@@ -17,7 +17,8 @@ from api.stream import messages
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import Position
 from lowland.errors import FieldError
-from lowland.spec.show import public
+from lowland.spec.base import Unfit
+from lowland.spec.show import public, shown
 
 router = APIRouter(tags=["following"])
 
@@ -94,5 +95,6 @@ async def follow_job(
 def _position(given: str) -> Position:
     try:
         return Position.read(given)
-    except ValueError as error:
-        raise ParametersInvalid([FieldError(field="Last-Event-ID", value=public(given), detail=str(error))]) from error
+    except Unfit as error:
+        detail = f"Last-Event-ID is {shown(given)}; {error}"
+        raise ParametersInvalid([FieldError(field="Last-Event-ID", value=public(given), detail=detail)]) from error

@@ -16,7 +16,7 @@ from ledger import LedgerUnavailable, Wanted, reads, transitions
 from ledger.transitions import Place
 from lowland.errors import FieldError
 from lowland.spec import JobSpec, Status
-from lowland.spec.base import LABEL
+from lowland.spec.base import LABEL, Unfit
 from lowland.spec.resource import Cancelled, JobPage
 from lowland.spec.show import nearest, one_of, shown
 from lowland.spec.unions import tagged_union
@@ -109,7 +109,7 @@ class Listing(_Filters):
     @classmethod
     def _is_an_id(cls, cursor: str | None) -> str | None:
         if cursor is not None and not ID_PATTERN.fullmatch(cursor):
-            raise ValueError("this is no cursor; give the `next` of the page before")
+            raise Unfit("the `next` of the page before")
         return cursor
 
     def link_to(self, cursor: str) -> str:
@@ -130,7 +130,7 @@ class Cancelling(_Filters):
     @classmethod
     def _is_a_place(cls, cursor: str | None) -> str | None:
         if cursor is not None and not _CURSOR.fullmatch(cursor):
-            raise ValueError("this is no cursor; give the `next` of the answer before")
+            raise Unfit("the `next` of the answer before")
         return cursor
 
     @field_validator("all")

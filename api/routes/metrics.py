@@ -14,6 +14,7 @@ from api.problems import problems
 from api.series import as_csv, series_of
 from ledger import JobNotFound, LedgerUnavailable
 from ledger.history import ENTRY_ID, POINTS_ALONE, that_count
+from lowland.spec.base import Unfit
 from lowland.spec.resource import Series
 
 router = APIRouter(tags=["metrics"])
@@ -39,7 +40,7 @@ class Chosen(Parameters):
     @classmethod
     def _is_an_id(cls, since: str | None) -> str | None:
         if since is not None and not ENTRY_ID.fullmatch(since):
-            raise ValueError("this is no id of a point; give `last` of an earlier answer")
+            raise Unfit("the `last` of an earlier answer")
         return since
 
 
@@ -57,5 +58,5 @@ async def get_series(
     history = await history_after(ledger, settings.artifact_dir, job_id, after, owner=sees)
     points = history.points if chosen.superseded else that_count(history.points)
     names = chosen.names.split(",") if chosen.names else None
-    series = series_of(points, names=names, most=chosen.max_points)
+    series = series_of(points, names=names, most=chosen.max_points, since=chosen.since)
     return Response(as_csv(series), media_type="text/csv") if chosen.format == "csv" else series

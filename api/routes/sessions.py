@@ -23,7 +23,7 @@ from api.errors import (
 )
 from api.problems import header, problems
 from ledger import access
-from ledger.access import SESSION_MS, digest_of
+from ledger.access import digest_of
 from lowland.spec.access import Scope
 
 router = APIRouter(tags=["access"], dependencies=[Depends(refuse_parameters)])
@@ -49,7 +49,7 @@ class Session(BaseModel):
     csrf_token: str | None = None
     """What to send as `X-CSRF-Token` with each request that changes something; null where no cookie is known."""
     expires_at: datetime | None = None
-    """When the session ends that was opened just now; else null."""
+    """When the session ends that was opened just now, which is when its key does if that is sooner; else null."""
 
     @classmethod
     def of(cls, caller: Caller, *, csrf: str | None, expires_at: datetime | None = None) -> "Session":
@@ -101,16 +101,19 @@ async def _shown_key(
 async def open_session(
     request: Request, key: Annotated[str, Depends(_shown_key)], ledger: LedgerDep, response: Response
 ) -> Session:
-    """Trade an API key, in the body or as `Authorization: Bearer`, for a cookie that is as good for 12 hours."""
+    """Trade an API key, in the body or as `Authorization: Bearer`, for a cookie that is as good for 12 hours.
+
+    The session ends before that when the key expires or is revoked.
+    """
     caller = await admit(request, key=key, session=None)
     if not caller.key_id:  # where there are no keys this is none
         raise KeyRefused("API key", "is not known")
     session = secrets.token_urlsafe(32)
-    expires_at = await ledger.run(access.open_session(digest_of(session), key=digest_of(key)))
+    expires_at, lasts = await ledger.run(access.open_session(digest_of(session), key=digest_of(key)))
     response.set_cookie(
         SESSION_COOKIE,
         session,
-        max_age=SESSION_MS // 1000,
+        max_age=int(lasts.total_seconds()),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",

@@ -8,7 +8,9 @@ local function indexes_of(id)
   local owner, dataset, variant, tags = get(id, 'owner', 'dataset', 'variant', 'tags')
   local names = {key('jobs'), key('jobs_by', 'owner', owner), key('jobs_by', 'variant', variant)}
   if dataset then names[#names + 1] = key('jobs_by', 'dataset', dataset) end
-  for tag in string.gmatch(tags or '', '[^\n]+') do names[#names + 1] = key('jobs_by', 'tag', tag) end
+  for tag, name in string.gmatch(tags or '', '(([^\n:]+):[^\n]+)') do
+    names[#names + 1], names[#names + 2] = key('jobs_by', 'tag', tag), key('jobs_by', 'tag', name)
+  end
   return names
 end
 

@@ -1,7 +1,7 @@
 -- Write down that a request was answered.
 --   KEYS  1 prefix
---   ARGV  1 request id (one per call)   2 owner   3 key id or ''   4 action   5 job, worker or ''   6 HTTP status
---         7 the request's own id or ''
+--   ARGV  1 request id (one per call)   2 owner   3 key id or ''   4 action   5 job, worker, query or ''
+--         6 HTTP status   7 the request's own id or ''
 --   ->    {'ok'}, also for a repetition                                       audit: what was given
 
 -- only the process that answered repeats this, at once; at thousands of requests a second an hour would fill Redis

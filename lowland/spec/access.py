@@ -35,7 +35,7 @@ class AuditEntry(BaseModel):
     action: str
     """What was asked for, as the API's document names it, such as `submit_job`."""
     subject: str | None = None
-    """The job, worker or key that it was about."""
+    """The job, worker or key that it was about; of `cancel_jobs` the query, decoded; 128 characters at most."""
     status: int | None = None
     """The HTTP status of the answer; null for what did not come by HTTP."""
     request_id: str | None = None

@@ -60,6 +60,13 @@ class Conflict(ValueError):
         super().__init__(message)
 
 
+class Unfit(ValueError):
+    """A value that is none of those that its field takes; the message says what is."""
+
+    def __init__(self, accepted: str) -> None:
+        super().__init__(f"give {accepted}")
+
+
 #: What `shorthand` returns: a function for pydantic's `BeforeValidator`.
 Expand = Callable[[object], object]
 

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lowland.errors import FieldError
-from lowland.spec.base import PATTERNS, Conflict, wire_fields
+from lowland.spec.base import PATTERNS, Conflict, Unfit, wire_fields
 from lowland.spec.show import SECRET_FIELDS, SECRET_OWNERS, cut, nearest, one_of, public, shown
 from lowland.spec.unions import alternatives, models_in, tagged_union
 
@@ -108,6 +108,8 @@ def _sentence(error: ErrorDetails, place: str, field: str, value: Any, owner: ty
             return f"{field} is not a {kind}{_hint(name, fields)}; known here: {', '.join(fields)}"
         case "missing":
             return f"{field} is missing{_choice(fields.get(name))}"
+        case "value_error" if isinstance(context["error"], Unfit):
+            return f"{is_value}; {context['error']}"
         case "value_error":
             return f"{place}: {context['error']}" if place else str(context["error"])
         case "union_tag_invalid":

@@ -334,7 +334,7 @@ class Series(ResourceModel):
     points: list[SeriesPoint]
     """In order."""
     last: str | None
-    """The id of the last point, whether or not it was left out; null where there is none."""
+    """The id of the last point, whether or not it was left out; where there is none what `since` was, or null."""
 
 
 class Device(ResourceModel):

@@ -50,6 +50,24 @@ def test_what_was_to_change_something_is_written_down(http: httpx2.Client, ledge
     assert {each["subject"] for each in written[4:]} == set(known.values())
 
 
+def test_of_many_jobs_the_audit_says_which_were_asked_for(http: httpx2.Client, ledger: Ledger) -> None:
+    reads, admin = key(ledger, "bob", Scope.READ), key(ledger, "root", Scope.ADMIN)
+
+    http.post("/jobs/cancel?name=a+b&tag=team%3Avisi%C3%B3n&tag=run", headers=admin)
+    http.post("/jobs/cancel?all=true", headers=reads)
+    http.post(f"/jobs/cancel?name={'z' * 200}", headers=admin)
+    http.post("/jobs/cancel", headers=admin)
+    http.post("/jobs?key=a-secret", json=BODY, headers=admin)
+
+    assert [(each["action"], each["subject"], each["status"]) for each in entries(http, admin)[:5]] == [
+        ("submit_job", None, 422),
+        ("cancel_jobs", None, 422),
+        ("cancel_jobs", "name=" + "z" * 123, 200),
+        ("cancel_jobs", "all=true", 403),
+        ("cancel_jobs", "name=a b&tag=team:visión&tag=run", 200),
+    ]
+
+
 def test_who_is_not_known_leaves_nothing_that_would_push_the_others_out(http: httpx2.Client, ledger: Ledger) -> None:
     admin = key(ledger, "root", Scope.ADMIN)
 
@@ -116,7 +134,8 @@ def test_the_audit_is_read_page_by_page(http: httpx2.Client, ledger: Ledger) -> 
 
     assert first["entries"] + second["entries"] == everything
     assert (len(everything), second["next"]) == (4, None)
-    assert_problem(http.get("/audit?cursor=x", headers=admin), 422, "parameters-invalid")
+    wrong = assert_problem(http.get("/audit?cursor=x", headers=admin), 422, "parameters-invalid")
+    assert wrong["detail"] == 'cursor is "x"; give the `next` of the page before'
     assert_problem(http.get("/audit?limit=1000", headers=admin), 422, "parameters-invalid")
 
 

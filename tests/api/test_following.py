@@ -157,8 +157,11 @@ def test_of_what_is_not_known_and_what_is_no_id_nothing_is_followed(web: httpx2.
     wrong_too = web.get(f"/jobs/{job_id}/events?after=x")
 
     assert (unknown.status_code, wrong.status_code, wrong_too.status_code) == (404, 422, 422)
-    assert wrong.json()["errors"][0]["field"] == "Last-Event-ID"
-    assert wrong_too.json()["errors"][0]["field"] == "after"
+    accepted = "the id of the last event that was received"
+    assert wrong.json()["errors"] == [
+        {"field": "Last-Event-ID", "value": "7", "detail": f'Last-Event-ID is "7"; give {accepted}'}
+    ]
+    assert wrong_too.json()["errors"] == [{"field": "after", "value": "x", "detail": f'after is "x"; give {accepted}'}]
 
 
 def test_two_hundred_followers_that_are_cut_at_random_miss_nothing_and_get_nothing_twice(

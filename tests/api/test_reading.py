@@ -111,7 +111,7 @@ def test_a_list_can_be_of_one_status(http: httpx2.Client) -> None:
         pytest.param("limit=many", "limit", "give an integer", id="no number"),
         pytest.param("limit=" + "9" * 5000, "limit", "give", id="huge"),
         pytest.param("status=done", "status", '"succeeded"', id="no status"),
-        pytest.param("cursor=7", "cursor", "`next` of the page before", id="no cursor"),
+        pytest.param("cursor=7", "cursor", 'cursor is "7"; give the `next` of the page before', id="no cursor"),
         pytest.param("x=%FF", "x", "x is not a parameter", id="not UTF-8"),
         pytest.param("limit=3&limit=4", "limit", "given more than once", id="repeated"),
     ],

@@ -65,6 +65,16 @@ def test_what_came_since_a_point(http: httpx2.Client, ledger: Ledger) -> None:
     assert epochs(series(http, job_id, since=ids[2])) == []
 
 
+def test_who_asks_again_and_again_goes_on_from_the_last_he_has(http: httpx2.Client, ledger: Ledger) -> None:
+    submit(ledger)
+    job_id = report(ledger, 1, 2, 3)
+    last = series(http, job_id)["last"]
+
+    again = series(http, job_id, since=last)
+
+    assert again == {"names": [], "points": [], "last": last}
+
+
 @pytest.mark.parametrize(
     ("most", "kept"), [(1, [9]), (2, [1, 9]), (3, [1, 5, 9]), (5, [1, 3, 5, 7, 9]), (100, [*range(1, 10)])]
 )
@@ -155,20 +165,22 @@ def test_a_record_that_is_lost_or_damaged_is_told(
 
 
 @pytest.mark.parametrize(
-    ("parameters", "field"),
+    ("parameters", "field", "said"),
     [
-        ({"since": "x"}, "since"),
-        ({"max_points": "0"}, "max_points"),
-        ({"format": "xml"}, "format"),
-        ({"name": "a"}, "name"),
+        ({"since": "x"}, "since", 'since is "x"; give the `last` of an earlier answer'),
+        ({"max_points": "0"}, "max_points", "give a number >= 1"),
+        ({"format": "xml"}, "format", 'give "json" or "csv"'),
+        ({"name": "a"}, "name", 'did you mean "names"'),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(
-    http: httpx2.Client, ledger: Ledger, parameters: dict[str, str], field: str
+    http: httpx2.Client, ledger: Ledger, parameters: dict[str, str], field: str, said: str
 ) -> None:
     answer = http.get(f"/jobs/{submit(ledger)}/metrics", params=parameters)
 
-    assert [each["field"] for each in assert_problem(answer, 422, "parameters-invalid")["errors"]] == [field]
+    (mistake,) = assert_problem(answer, 422, "parameters-invalid")["errors"]
+    assert mistake["field"] == field
+    assert said in mistake["detail"]
 
 
 def test_what_came_since_a_point_that_the_ledger_still_has_takes_no_record(

@@ -1,6 +1,7 @@
 """A browser's session: a key traded for a cookie that other sites' pages can do nothing with."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -41,6 +42,24 @@ def test_a_key_is_traded_for_a_cookie_that_no_script_reads(browser: httpx2.Clien
     assert "Secure" not in said
     assert secret_of(ada) not in answer.headers["set-cookie"]
     assert browser.get("/jobs").status_code == 200
+
+
+def test_a_session_of_a_key_that_expires_sooner_ends_with_it(browser: httpx2.Client, ledger: Ledger) -> None:
+    answer = browser.post("/session", headers=key(ledger, "ada", expires_in_ms=3_600_000))
+
+    (known,) = ledger.run(access.list_keys())
+    assert known.expires_at is not None
+    assert datetime.fromisoformat(answer.json()["expires_at"]) == known.expires_at
+    (age,) = [part for part in answer.headers["set-cookie"].split("; ") if part.startswith("Max-Age=")]
+    assert 3590 < int(age.removeprefix("Max-Age=")) <= 3600
+
+
+def test_a_session_of_a_key_that_expires_later_lasts_twelve_hours(browser: httpx2.Client, ledger: Ledger) -> None:
+    answer = browser.post("/session", headers=key(ledger, "ada", expires_in_ms=48 * 3_600_000))
+
+    left = datetime.fromisoformat(answer.json()["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=11, minutes=59) < left <= timedelta(hours=12, seconds=1)
+    assert "Max-Age=43200;" in answer.headers["set-cookie"]
 
 
 def test_over_https_the_cookie_is_for_https(browser: httpx2.Client, ada: dict[str, str]) -> None:

@@ -99,6 +99,13 @@ def test_a_page_may_be_short_and_go_on_where_few_of_many_jobs_fit(ledger: Ledger
     assert ([job.id for job in second.jobs], second.next) == ([rare], None)
 
 
+def test_a_tag_is_kept_once(ledger: Ledger, redis_url: str, keys: Keys) -> None:
+    job_id = submit(ledger, tags=VISION)
+
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        assert client.hget(keys.key("job", job_id), "tags") == "team:vision\na:b:c"
+
+
 @pytest.mark.parametrize("way", ["delete", "forget"])
 def test_nothing_is_left_in_an_index_of_a_job_that_is_gone(
     ledger: Ledger, redis_url: str, keys: Keys, tmp_path: Path, way: str

@@ -1,5 +1,6 @@
 """Mistakes in a spec: each is told with the field, its value and what would be accepted."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from lowland.spec import JobSpec, SpecInvalid
 from lowland.spec.pending import PENDING
+from lowland.spec.show import shown
 
 DIGITS = {"dataset": "digits"}
 LINEAR = {"dataset": "linear"}
@@ -162,8 +164,8 @@ TABLE: list[tuple[dict[str, Any] | list[Any], str]] = [
         {**DIGITS, "tags": {"a:b": "c"}},
         'tags.a:b is "a:b"; give one line of text, without control characters and colons',
     ),
-    ({**DIGITS, "name": "a\x9bb"}, 'name is "a\x9bb"; give one line of text, without control characters'),
-    ({**DIGITS, "name": "a\u202eb"}, 'name is "a\u202eb"; give one line of text, without control characters'),
+    ({**DIGITS, "name": "a\x9bb"}, 'name is "a\\u009bb"; give one line of text, without control characters'),
+    ({**DIGITS, "name": "a\u202eb"}, 'name is "a\\u202eb"; give one line of text, without control characters'),
     ({**DIGITS, "webhook": {"url": "ftp://x"}}, 'webhook.url is "ftp://x"'),
     ({**DIGITS, "webhook": {"url": "http://x/ü"}}, 'webhook.url is "http://x/ü"; give a URL of ASCII characters'),
     ({**DIGITS, "webhook": {"url": "http://x:99999/"}}, "webhook.url: its port is none; give one of 0 to 65535"),
@@ -183,6 +185,13 @@ def test_a_mistake_is_told_with_its_field_and_what_would_be_accepted(given: Any,
         JobSpec.parse(given)
 
     assert str(refused.value).startswith(message)
+
+
+def test_what_steers_a_terminal_is_quoted_as_an_escape_and_all_other_text_as_it_is() -> None:
+    escaped = [char for char in map(chr, (*range(0x80, 0xD800), 0x1F600)) if shown(char) != f'"{char}"']
+
+    assert escaped == [chr(code) for code in (*range(0x80, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))]
+    assert {char: json.loads(shown(char)) for char in escaped} == {char: char for char in escaped}
 
 
 @pytest.mark.parametrize("field", ["epochs", "seed", "name", "sam"])
