@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from lowland.errors import FieldError
 from lowland.spec.base import PATTERNS, Conflict, Unfit, wire_fields
-from lowland.spec.show import SECRET_FIELDS, SECRET_OWNERS, cut, nearest, one_of, public, shown
+from lowland.spec.show import SECRET_FIELDS, SECRET_OWNERS, cut, escaped, nearest, one_of, public, shown
 from lowland.spec.unions import alternatives, models_in, tagged_union
 
 #: So many mistakes are told; finding the nearest known name takes time for each.
@@ -77,7 +77,7 @@ def _explained(error: ErrorDetails, model: type[BaseModel], given: object, kind:
 
 
 def _dotted(path: Sequence[int | str]) -> str:
-    return ".".join(cut(str(part)) for part in path if part != "[key]")
+    return ".".join(cut(escaped(str(part))) for part in path if part != "[key]")
 
 
 def _may_hold_a_secret(error: ErrorDetails, path: Sequence[int | str]) -> bool:

@@ -26,8 +26,8 @@ SECRET_FIELDS: Final = frozenset({"secret"})
 SECRET_OWNERS: Final = frozenset({"webhook"})
 #: A user and a password in a URL.
 _CREDENTIALS: Final = re.compile(r"://[^/@\s]+@")
-#: Characters that steer a terminal, end a line or turn text around, and that `json.dumps` leaves as they are.
-_RAW: Final = re.compile(r"[\x80-\x9f\u2028-\u202e\u2066-\u2069]")
+#: Characters that steer a terminal, end a line or turn text around.
+_RAW: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def public(value: Any, depth: int = MAX_DEPTH) -> Any:
@@ -61,8 +61,12 @@ def public(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 def shown(value: Any) -> str:
     """The value as one short piece of JSON."""
-    told = json.dumps(public(value), ensure_ascii=False)
-    return cut(_RAW.sub(lambda found: f"\\u{ord(found[0]):04x}", told))
+    return cut(escaped(json.dumps(public(value), ensure_ascii=False)))
+
+
+def escaped(text: str) -> str:
+    """The text with what a terminal would take for more than text as JSON writes it."""
+    return _RAW.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def cut(text: str) -> str:

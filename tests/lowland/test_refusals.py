@@ -165,6 +165,8 @@ TABLE: list[tuple[dict[str, Any] | list[Any], str]] = [
         'tags.a:b is "a:b"; give one line of text, without control characters and colons',
     ),
     ({**DIGITS, "name": "a\x9bb"}, 'name is "a\\u009bb"; give one line of text, without control characters'),
+    ({**DIGITS, "\x1b[2J": 1}, "\\u001b[2J is not a field"),
+    ({**DIGITS, "name": "a\x7fb"}, 'name is "a\\u007fb"; give one line of text, without control characters'),
     ({**DIGITS, "name": "a\u202eb"}, 'name is "a\\u202eb"; give one line of text, without control characters'),
     ({**DIGITS, "webhook": {"url": "ftp://x"}}, 'webhook.url is "ftp://x"'),
     ({**DIGITS, "webhook": {"url": "http://x/ü"}}, 'webhook.url is "http://x/ü"; give a URL of ASCII characters'),
