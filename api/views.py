@@ -75,7 +75,8 @@ class Views:
         version, kept = self._kept.get(job_id, ("", None))
         found = await self._ledger.run(reads.get_job_unless(job_id, version if kept else "", owner=owner))
         if found is None and kept is not None:
-            self._kept.move_to_end(job_id)
+            if job_id in self._kept:  # else it had to go for others meanwhile
+                self._kept.move_to_end(job_id)
             return kept
         assert found is not None  # it is only left out where its version is known
         view = _view(found.job)
