@@ -62,9 +62,8 @@ SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 ViewsDep = Annotated[Views, Depends(_views)]
 StoppingDep = Annotated[asyncio.Event, Depends(_stopping)]
 RequestId = Annotated[str, Depends(_request_id)]
-IfNoneMatch = Annotated[
-    str | SkipJsonSchema[None], Header(description="An ETag that this had; 304 where it still holds.")
-]
+IF_NONE_MATCH: Final = "An ETag that this had; 304 where it still holds."
+IfNoneMatch = Annotated[str | SkipJsonSchema[None], Header(description=IF_NONE_MATCH)]
 #: Who asks, with what it may, where `guard` has let it in.
 CallerDep = Annotated[Caller, Depends(_caller)]
 #: Whose jobs the caller may see and touch; empty for everybody's.

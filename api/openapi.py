@@ -29,6 +29,22 @@ def json_body(model: type[JobSpec], examples: Mapping[str, Mapping[str, Any]]) -
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
+def header_parameters(**descriptions: str) -> dict[str, Any]:
+    """What a route that reads headers off the request declares, for `openapi_extra=`; all may be left out."""
+    return {
+        "parameters": [
+            {
+                "name": name.replace("_", "-"),
+                "in": "header",
+                "required": False,
+                "description": description,
+                "schema": {"type": "string"},
+            }
+            for name, description in descriptions.items()
+        ]
+    }
+
+
 def describe(app: FastAPI, lists: Mapping[str, Callable[[], BaseModel]]) -> None:
     """Let the app's OpenAPI document hold the schemas that `json_body` and `problems` refer to, and examples.
 

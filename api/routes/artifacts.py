@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from api.deps import IfNoneMatch, JobId, LedgerDep, SeesDep, SettingsDep, refuse_parameters
 from api.errors import ArtifactLost, ArtifactNotFound, ParametersInvalid, RangeUnsatisfiable
 from api.files import ArtifactResponse, artifact_response
+from api.openapi import header_parameters
 from api.problems import header, problems
 from ledger import JobNotFound, LedgerUnavailable, reads
 from lowland.spec.resource import ArtifactList
@@ -27,12 +28,6 @@ _HEADERS: Final = {
     "Content-Disposition": header("string", "Its name, for browsers to save it under."),
 }
 _CONTENT_RANGE: Final = {"Content-Range": header("string", "Which bytes, of how many.")}
-_RANGE: Final[dict[str, Any]] = {
-    "name": "Range",
-    "in": "header",
-    "description": "`bytes=0-99`: only these (RFC 9110).",
-    "schema": {"type": "string"},
-}
 _WHOLE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The file", "headers": _HEADERS, **_BYTES},
     304: {"description": "It is as the ETag in If-None-Match says", "headers": _IDENTITY},
@@ -53,7 +48,7 @@ async def list_artifacts(job_id: JobId, ledger: LedgerDep, sees: SeesDep) -> Art
 @router.get(
     "/jobs/{job_id}/artifacts/{name}",
     response_class=ArtifactResponse,
-    openapi_extra={"parameters": [_RANGE]},
+    openapi_extra=header_parameters(Range="`bytes=0-99`: only these (RFC 9110)."),
     responses={
         **_WHOLE,
         206: {"description": "The range that was asked for", "headers": _HEADERS | _CONTENT_RANGE, **_BYTES},
