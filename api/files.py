@@ -20,7 +20,8 @@ class ArtifactResponse(FileResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        if scope["method"] == "HEAD":  # for which there are no ranges (RFC 9110, 14.2)
+        # of a HEAD, and in other units, a range is as good as none (RFC 9110, 14.2)
+        if scope["method"] == "HEAD" or not dict(scope["headers"]).get(b"range", b"").lower().startswith(b"bytes"):
             scope = {**scope, "headers": [header for header in scope["headers"] if header[0] != b"range"]}
 
         async def send_unless_refused(message: Message) -> None:
