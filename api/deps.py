@@ -4,7 +4,6 @@ All `async`: the way to a thread and back costs more than what is done there. No
 a dependency depends on anew wherever that is named, though its value is kept.
 """
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -41,10 +40,6 @@ async def _views(request: Request) -> Views:
     return request.app.state.views
 
 
-async def _stopping(request: Request) -> asyncio.Event:
-    return request.app.state.stopping
-
-
 async def _request_id(request: Request) -> str:
     return request_id_of(request)
 
@@ -60,7 +55,6 @@ async def _sees(request: Request) -> str:
 LedgerDep = Annotated[AsyncLedger, Depends(_ledger)]
 SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 ViewsDep = Annotated[Views, Depends(_views)]
-StoppingDep = Annotated[asyncio.Event, Depends(_stopping)]
 RequestId = Annotated[str, Depends(_request_id)]
 IF_NONE_MATCH: Final = "An ETag that this had; 304 where it still holds."
 IfNoneMatch = Annotated[str | SkipJsonSchema[None], Header(description=IF_NONE_MATCH)]

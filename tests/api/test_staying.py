@@ -241,7 +241,7 @@ def is_quiet(redis_url: str) -> bool:
             return client.info("commandstats")["cmdstat_evalsha"]["calls"]
 
         before = calls()
-        time.sleep(1.5 * LOOK_QUEUED_S)
+        time.sleep(1.5 * LOOK_QUEUED_S)  # the window that is looked at: that nothing happens shows only in time
         return calls() == before
 
 
