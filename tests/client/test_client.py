@@ -23,6 +23,7 @@ from lowland.errors import (
 from lowland.spec import JobSpec
 from lowland.spec.resource import Cancelled, Job
 from tests.api.conftest import Worker
+from tests.client.awaiting import awaiting
 from tests.client.conftest import Opening
 from tests.client.relay import answer, relayed
 from tests.conftest import free_port
@@ -282,3 +283,12 @@ def test_what_a_webhook_was_told_is_read(client: Client, worker: Worker) -> None
     told = client.deliveries(client.submit(SPEC))
 
     assert (told.url, told.deliveries) == (None, [])
+
+
+def test_trio_drives_it_too(server: str, worker: Worker) -> None:
+    with awaiting(server, backend="trio") as client:
+        job = client.submit(SPEC)
+        worker.settle(worker.claim(), "succeeded")
+
+        assert [event.name for event in client.follow(job) if event.name != "progress"][-1] == "end"
+        assert client.wait(job).status == "succeeded"

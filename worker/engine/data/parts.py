@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lowland.spec.datasets import DatasetSpec, Diabetes, Linear
+from lowland.spec.datasets import DatasetSpec, Diabetes, LinearData
 from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.data.labels import mislabelled, thinned
 from worker.engine.data.normalise import Normaliser, TargetScale, normaliser_of, scale_of
@@ -113,7 +113,7 @@ def _made_harder(
     training: Samples, spec: DatasetSpec, *, classes: tuple[str, ...] | None, seed: int
 ) -> tuple[Samples, Tensor | None]:
     """Thin out classes, then make labels wrong; also give the targets before the noise, if there is any."""
-    if classes is None or isinstance(spec, Linear | Diabetes):
+    if classes is None or isinstance(spec, LinearData | Diabetes):
         return training, None
     count = len(classes)
     if spec.imbalance is not None:
