@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 import sklearn.datasets
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -26,8 +27,9 @@ from worker.engine.data import DATASETS
 from worker.engine.settings import EngineSettings
 
 WEIGHTS = "model.safetensors"
+DIGITS: Any = sklearn.datasets.load_digits()
 #: Sixteen steps of grey, as pixels.
-DIGITS = np.round(sklearn.datasets.load_digits().images * 255 / 16).astype(np.uint8)[:, None]
+PIXELS = np.round(DIGITS.images * 255 / 16).astype(np.uint8)[:, None]
 
 
 def _train(out: Path, **fields: Any) -> tuple[Outcome, Trained]:
@@ -48,7 +50,7 @@ def _accuracy(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
 
 def _digits() -> tuple[Tensor, Tensor]:
     rows = _test_rows(Digits())
-    return torch.from_numpy(DIGITS)[rows], torch.from_numpy(sklearn.datasets.load_digits().target)[rows]
+    return torch.from_numpy(PIXELS)[rows], torch.from_numpy(DIGITS.target)[rows]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -56,6 +58,9 @@ def test_every_model_has_the_job_s_test_accuracy_on_pixels_from_0_to_1(name: str
     ended, model = _train(tmp_path, model={"name": name, **TINY[name]}, optimizer={"name": "sgd", "lr": 0.02})
     images, labels = _digits()
 
+    with torch.no_grad():
+        loss = float(F.cross_entropy(model(images / 255), labels))
+    assert loss == pytest.approx(ended.result.metrics["test_loss"], rel=1e-5)  # it is added up in another order
     assert _accuracy(model, images / 255, labels) == ended.result.test_accuracy
     assert not model.training
     assert model.classes == tuple("0123456789")
@@ -129,7 +134,7 @@ def test_a_table_s_features_have_names_and_go_in_as_they_are(tmp_path: Path, mon
 
 def test_a_regression_answers_in_the_target_s_own_units(tmp_path: Path) -> None:
     ended, model = _train(tmp_path, dataset="diabetes", epochs=5, optimizer={"name": "sgd", "lr": 0.01})
-    raw = sklearn.datasets.load_diabetes(scaled=False)
+    raw: Any = sklearn.datasets.load_diabetes(scaled=False)
     rows = _test_rows(Diabetes())
     features, progression = torch.from_numpy(raw.data).float()[rows], torch.from_numpy(raw.target)[rows]
 
@@ -147,9 +152,11 @@ def test_a_regression_answers_in_the_target_s_own_units(tmp_path: Path) -> None:
 
 
 def test_the_tumours_features_have_scikit_learn_s_names() -> None:
+    tumours: Any = sklearn.datasets.load_breast_cancer()
+
     features = DATASETS["breast-cancer"](BreastCancer(), EngineSettings()).features
 
-    assert features == tuple(sklearn.datasets.load_breast_cancer().feature_names)
+    assert features == tuple(tumours.feature_names)
 
 
 @pytest.mark.parametrize("arch", ["alexnet", "mnasnet0_5", "googlenet", "swin_t"])
