@@ -7,7 +7,7 @@ the same weights shall be the same bytes.
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_serializer, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from lowland.networks.shape import InputShape, shape_of
 from lowland.spec.base import Conflict, SpecModel
@@ -22,7 +22,13 @@ class NotDescribed(Exception):
     """The header has no description, or none that this version can read; the message says which."""
 
 
-class InputScale(SpecModel):
+class _Header(SpecModel):
+    """Passes over keys that a later version has added; one that matters comes with another format."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class InputScale(_Header):
     """What the network is shown is `(x - mean) / std`: of pixels from 0 to 255, or of features."""
 
     mean: list[float]
@@ -31,14 +37,14 @@ class InputScale(SpecModel):
     """Likewise; null where it was the same in the whole training part, and is shown as 0."""
 
 
-class OutputScale(SpecModel):
+class OutputScale(_Header):
     """What a regression's network says becomes a target by `y * std + mean`."""
 
     mean: float
     std: float
 
 
-class Normalised(SpecModel):
+class Normalised(_Header):
     """How the network's inputs and outputs relate to the dataset's."""
 
     inputs: InputScale
@@ -46,7 +52,7 @@ class Normalised(SpecModel):
     """Null in classification."""
 
 
-class Description(SpecModel):
+class Description(_Header):
     """A trained network, without its weights."""
 
     format: Literal[1] = FORMAT

@@ -31,7 +31,7 @@ def load(path: str | Path) -> Trained:
     if problems := differences(network.state_dict(), tensors):
         raise WeightsUnusable(path, told(problems))
     put_tensors(network, tensors)
-    return Trained(network, description).eval()
+    return Trained(network, description).float().eval()  # whatever torch's default is at the moment
 
 
 def _read(path: str | Path) -> tuple[Description, dict[str, Tensor]]:

@@ -3,6 +3,7 @@
 In every test the user knows the file of weights and the raw data, and which rows are the test part.
 """
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from lowland.errors import WeightsUnusable
 from lowland.networks import MODELS, Description, ImageShape, Trained, load
+from lowland.networks.description import NotDescribed
 from lowland.spec.datasets import BreastCancer, Diabetes, Digits
 from tests.worker.engine.folders import write
 from tests.worker.engine.running import Outcome, run, tiny
@@ -188,6 +190,28 @@ def test_loading_is_exact_and_draws_nothing_from_the_caller_s_generator(tmp_path
     loaded = model.network.state_dict()
     assert held.keys() == loaded.keys()
     assert all(torch.equal(held[name], loaded[name]) for name in held)
+
+
+def test_numbers_are_float32_whatever_the_default_is(tmp_path: Path) -> None:
+    _, model = _train(tmp_path)
+    images = PIXELS[:9]
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = load(tmp_path / WEIGHTS)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    with torch.no_grad():
+        assert torch.equal(again(torch.from_numpy(images)), model(torch.from_numpy(images)))
+
+
+def test_what_a_later_version_adds_to_the_header_is_passed_over_but_not_what_changes_the_network() -> None:
+    header = json.loads(_described().header()["lowland"])
+    named = {**header, "model": {**header["model"], "activation": "gelu"}}
+
+    assert Description.of({"lowland": json.dumps({**header, "trained_at": 0})}) == _described()
+    with pytest.raises(NotDescribed, match=r"\(model\.mlp\.activation: Extra inputs are not permitted\)"):
+        Description.of({"lowland": json.dumps(named)})
 
 
 def test_the_file_does_not_say_where_the_first_weights_came_from(tmp_path: Path) -> None:
