@@ -27,7 +27,7 @@ def artifact_of(job: Job) -> str:
     if job.spec.function is not None:
         raise NoWeights(job.id, "it minimises a function; path.json has the path it took")
     if name not in {artifact.name for artifact in job.artifacts}:
-        raise NoWeights(job.id, f"it is {job.status}; they are there once it has succeeded")
+        raise NoWeights(job.id, f"it is {job.status} and has no {name}, which comes when it succeeds")
     _need_torch(job.spec)
     return name
 

@@ -51,7 +51,10 @@ def test_a_job_s_network_is_loaded(tmp_path: Path) -> None:
     ("of", "reason"),
     [
         (job(JobSpec.parse(FUNCTION)), "it minimises a function; path.json has the path it took"),
-        (job(tiny(), status=Status.RUNNING), "it is running; they are there once it has succeeded"),
+        (
+            job(tiny(), status=Status.RUNNING),
+            "it is running and has no model.safetensors, which comes when it succeeds",
+        ),
     ],
     ids=["function", "running"],
 )
