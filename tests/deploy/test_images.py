@@ -1,5 +1,6 @@
 """What images and compose run: the commands of the files themselves, with each image's packages and rooms alone."""
 
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def test_a_job_runs_through_everything_that_compose_starts(tmp_path: Path) -> No
     with redis_of_the_file(tmp_path, ports["6379"]):
         assert not [one for one in (api, keeper, worker) if one.is_well()], "nothing runs yet"
         with api.started("api") as serving, keeper.started("keeper") as keeping, worker.started("worker") as working:
-            made = ends(api.command(FIRST_KEY), api.environment, tmp_path)
+            made = ends(api.command(first_key()), api.environment, tmp_path)
             assert made.returncode == 0, made.stderr
             run_a_job(f"http://127.0.0.1:{ports['8000']}", made.stdout.strip())
             assert working.stop(40) == 0
@@ -113,10 +114,6 @@ def test_a_job_runs_through_everything_that_compose_starts(tmp_path: Path) -> No
         until(lambda: not keeper.is_well(), "the keeper is missed")
     if not has_namespaces():
         pytest.skip("the job went through, but this machine does not let us make the root read-only")
-
-
-#: What docs/how-to/run-in-production.md has people run in the API's container.
-FIRST_KEY: Final = ["lowland", "keys", "create", "--owner", "ada", "--scopes", "read,submit"]
 
 
 @pytest.mark.parametrize("name", ["api", "keeper"])
@@ -153,6 +150,14 @@ def test_no_file_that_an_image_copies_is_kept_from_it() -> None:
 
     assert lines[1] == "*"
     assert copied == let_in
+
+
+def first_key() -> list[str]:
+    """What the page has people run in the API's container."""
+    page = (ROOT / "docs/how-to/run-in-production.md").read_text()
+    found = re.search(r"export LOWLAND_API_KEY=\$\(docker compose exec api (lowland keys create .*)\)", page)
+    assert found
+    return found[1].split()
 
 
 def _pings(client: "redis.Redis") -> bool:
