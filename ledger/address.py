@@ -24,6 +24,8 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 #: What is said to whoever gave something else.
 FORMS: Final = (
@@ -153,7 +155,8 @@ class Address:
         if not self.sentinels:
             return Broker(url=_kombu_url("redis", who, self.host, self.port, self.options), tls=tls, options=options)
         urls = [_kombu_url("sentinel", who, host, port, self.options) for host, port in self.sentinels]
-        known = {"master_name": self.service, "sentinel_kwargs": self._to_sentinels(options)}
+        patience = {**options, "retry": Retry(NoBackoff(), 0)}
+        known = {"master_name": self.service, "sentinel_kwargs": self._to_sentinels(patience)}
         return Broker(url=";".join(urls), tls=tls, options=options | known)
 
     def __str__(self) -> str:
@@ -170,8 +173,9 @@ class Address:
         return {"connection_class": kind, **found, **self.options, **(self.tls or {})}
 
     def _to_sentinels(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        waits = {name: value for name, value in options.items() if name.startswith("socket_")}
-        return {**waits, **self.sentinel_options}
+        # as patient as with the server: else one that is gone is tried for seconds before the next is
+        kept = {name: value for name, value in options.items() if name.startswith("socket_") or name == "retry"}
+        return {**kept, **self.sentinel_options}
 
 
 class _Pool(redis.sentinel.SentinelConnectionPool):

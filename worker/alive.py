@@ -1,7 +1,7 @@
 """Whether keeper or worker is at work: `python -m worker.alive keeper` or `worker`, for health checks.
 
-The ledger says it, not the process list: a process that hangs, or has lost Redis, is not at work. Exit code 0, or 1 with
-one line that says why.
+The ledger says it, not the process list: a process that hangs, or has lost Redis, is not at work. Exit code 0, or 1
+with one line that says why.
 
     keeper    one has looked at the leases a moment ago, here or elsewhere
     worker    one of this machine's name is heard; that it is being drained does not matter

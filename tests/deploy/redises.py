@@ -144,18 +144,21 @@ class Sentinels:
         return f"redis+sentinel://:{PASSWORD}@{hosts}/0?service={SERVICE}&sentinel_password={SENTINELS_PASSWORD}"
 
     def master(self) -> int:
-        """The port of whom the first Sentinel takes for the master."""
-        with self._client(self._sentinels[0], SENTINELS_PASSWORD) as sentinel:
+        """The port of whom the last Sentinel takes for the master."""
+        with self._client(self._sentinels[-1], SENTINELS_PASSWORD) as sentinel:
             address: Any = sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
             return int(address[1])
 
     def kill_master(self) -> int:
         """End the master at once, and wait until the Sentinels have made the replica the new one; gives its port."""
         old = self.master()
-        self._running[old].kill()
-        self._running[old].wait(10)
+        self._kill(old)
         until(lambda: self.master() != old, "the Sentinels name another master", seconds=60)
         return old
+
+    def kill_first_sentinel(self) -> None:
+        """End the one that everybody asks first. Two are left, enough to agree on a master."""
+        self._kill(self._sentinels[0])
 
     def start_server(self, port: int, *options: str) -> None:
         """Start a server with what it had before."""
@@ -178,7 +181,7 @@ class Sentinels:
         self.start_server(replica, f"--replicaof 127.0.0.1 {master}")
         for port in self._sentinels:
             self._start_sentinel(port, master)
-        with self._client(self._sentinels[0], SENTINELS_PASSWORD) as sentinel:
+        with self._client(self._sentinels[-1], SENTINELS_PASSWORD) as sentinel:
             until(lambda: _known(sentinel) == (1, 2), "the Sentinels know each other and the replica", seconds=60)
         return self
 
@@ -195,8 +198,12 @@ class Sentinels:
             f"sentinel monitor {SERVICE} 127.0.0.1 {master} 2\nsentinel auth-pass {SERVICE} {PASSWORD}\n"
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_MS}\nsentinel failover-timeout {SERVICE} 10000\n"
         )
-        self._stack.enter_context(server(folder, [], str(configuration), "--sentinel"))
+        self._running[port] = self._stack.enter_context(server(folder, [], str(configuration), "--sentinel"))
         until(lambda: answers(f"redis://:{SENTINELS_PASSWORD}@127.0.0.1:{port}/0"), "the Sentinel answers")
+
+    def _kill(self, port: int) -> None:
+        self._running[port].kill()
+        self._running[port].wait(10)
 
     @staticmethod
     def _client(port: int, password: str) -> "redis.Redis":

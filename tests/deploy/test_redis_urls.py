@@ -1,5 +1,6 @@
 """Each way to Redis, used by API, keeper and worker at once: a job gets through, and nobody is refused."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ import pytest
 import redis
 
 from api.limiting import Rates
-from ledger import Keys, Ledger, LedgerSettings, LedgerUnavailable, reads
+from ledger import AsyncLedger, Keys, Ledger, LedgerSettings, LedgerUnavailable, reads
+from ledger.address import Address
 from tests.api.servers import api_server
 from tests.deploy.redises import TLS, Sentinels, elsewhere, tls_before, valkey
 from tests.faults.fleet import TINY, Fleet
@@ -79,11 +81,12 @@ def test_a_server_whose_certificate_nobody_vouches_for_is_refused_by_all(tmp_pat
 
 def test_by_a_socket(tmp_path: Path) -> None:
     socket = tmp_path / "ünder"
-    with valkey(tmp_path, f"--unixsocket {socket}"):
-        with working(tmp_path, f"unix://{quote(str(socket))}?db=3") as (fleet, http):
+    with valkey(tmp_path, f"--unixsocket {socket}") as port, redis.Redis(port=port) as admin:
+        admin.config_set("requirepass", PASSWORD)
+        with working(tmp_path, f"unix://:{quote(PASSWORD, safe='')}@{quote(str(socket))}?db=3") as (fleet, http):
             assert_jobs_run(fleet, http)
 
-        with redis.Redis(unix_socket_path=str(socket), db=3) as client:
+        with redis.Redis(unix_socket_path=str(socket), db=3, password=PASSWORD) as client:
             assert client.dbsize() > 0
 
 
@@ -113,10 +116,13 @@ def test_the_page_grants_every_command_of_the_scripts() -> None:
 def test_a_master_that_dies_is_followed_by_the_one_that_the_sentinels_name(tmp_path: Path) -> None:
     with Sentinels(tmp_path) as sentinels, working(tmp_path, sentinels.url) as (fleet, http):
         assert_jobs_run(fleet, http)
+        anyio.run(_hear, sentinels.url)
 
+        sentinels.kill_first_sentinel()
         old = sentinels.kill_master()
 
         assert_jobs_run(fleet, http)
+        anyio.run(_hear, sentinels.url)
         sentinels.start_server(old)
         until(lambda: sentinels.role(old) == "slave", "the old master obeys the new one", seconds=60)
         assert_jobs_run(fleet, http)
@@ -127,6 +133,21 @@ def acl_rules() -> dict[str, str]:
     found = re.search(r"```acl\nuser lowland (.*?)```", PAGE.read_text(), re.DOTALL)
     assert found
     return {word: word for word in found[1].split()}
+
+
+async def _hear(url: str) -> None:
+    """Be woken by what somebody else sends."""
+    ledger = AsyncLedger(url)
+    try:
+        async with ledger.changes.heard():
+            with ledger.changes.of("job-1") as woken:
+                await asyncio.wait_for(woken.wait(), 10)  # as soon as it listens
+                woken.clear()
+                with redis.Redis.from_pool(Address.read(url).blocking_pool()) as client:
+                    client.publish(Keys().key("changes"), "job-1")
+                await asyncio.wait_for(woken.wait(), 1)
+    finally:
+        await ledger.close()
 
 
 async def _count(rates: Rates) -> None:
