@@ -10,6 +10,7 @@ from typing import Final
 
 import jsonschema
 import pytest
+import yaml
 
 from tests.deploy.files import COMPOSE, compose, images, services
 from tests.stack.house import ROOT
@@ -93,6 +94,18 @@ def test_folders_of_ours_that_are_mounted_are_there() -> None:
 
     assert mounted == ["./deploy/prometheus"]
     assert (ROOT / "deploy/prometheus/prometheus.yml").is_file()
+
+
+def test_prometheus_scrapes_the_api_with_a_key_that_is_mounted() -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    found = services(**PASSWORD)
+
+    name, _, port = target.partition(":")
+    assert [mapping.rpartition(":")[2] for mapping in found[name]["ports"]] == [port]
+    assert images()[found[name]["build"]["target"]].command.count(port) == 1
+    mounted = dict(str(volume).split(":")[:2] for volume in found["prometheus"]["volumes"])
+    assert job["authorization"]["credentials_file"] == f"{mounted['./deploy/prometheus']}/key"
 
 
 def test_volumes_that_images_write_to_belong_to_their_user() -> None:
