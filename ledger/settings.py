@@ -47,6 +47,7 @@ class LedgerSettings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _leads_to_redis(cls, url: str) -> str:
+        url = url or str(cls.model_fields["redis_url"].default)  # a variable that is empty is none
         Address.read(url)
         return url
 

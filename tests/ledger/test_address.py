@@ -1,6 +1,5 @@
 """What a URL of Redis may be, and what is said of one that is not."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,7 +94,13 @@ def test_a_process_with_another_url_ends_with_one_line(
     assert "http://***@there: the scheme is not one of redis" in said
 
 
-def test_the_secrets_are_in_no_representation(tmp_path: Path) -> None:
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOWLAND_REDIS_URL", "")
+
+    assert LedgerSettings().redis_url == "redis://127.0.0.1:6379/0"
+
+
+def test_the_secrets_are_in_no_representation() -> None:
     address = Address.read("redis+sentinel://ada:secret@there/0?service=main&sentinel_password=secret")
 
     assert "secret" not in f"{address} {address!r} {address.broker()!r}"
