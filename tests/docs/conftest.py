@@ -35,7 +35,7 @@ class Standing:
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     """The server of the pages that do not start one."""
     with (
-        house(tmp_path_factory.mktemp("docs") / "data", "--workers", "1") as started,
+        house(tmp_path_factory.mktemp("docs") / "data", "--workers", "1", LOWLAND_THREADS="1") as started,
         Client(started.url) as lowland,
     ):
         job = lowland.wait(lowland.submit({"dataset": "digits", "epochs": 2}).id, timeout_s=60)

@@ -14,6 +14,9 @@ NOT_RUN: Final = {
 EXCLUDED: Final = {
     ("README.md", "make demo"): "tests/e2e/test_demo.py runs the demo; make test runs this",
     ("CONTRIBUTING.md", ""): "sets up, runs all tests, writes pages and pins",
+    ("docs/how-to/keys-and-quotas.md", "LOWLAND_API_KEYS="): "tests/api/test_access.py and tests/stack/test_keys.py do it",
+    ("docs/how-to/keys-and-quotas.md", "LOWLAND_RATE_LIMIT="): "tests/api/test_limits.py does it",
+    ("docs/how-to/rebuild-the-ledger.md", "redis.internal"): "needs a Redis elsewhere; tests/stack/test_rebuild.py has one",
     ("docs/how-to/monitoring.md", "run started"): "a line of a log, not a job",
     ("docs/how-to/monitoring.md", "journalctl"): "needs systemd's journal",
     ("docs/how-to/monitoring.md", "pip install"): "installs packages, and needs a collector of OpenTelemetry's",
@@ -21,14 +24,22 @@ EXCLUDED: Final = {
     ("docs/reference/seed-table.md", "benchmarks/"): "trains for hours",
 }
 
+
+def _submitted(variable: str, spec: str) -> list[str]:
+    """Commands that submit a job, put its id into a variable, and wait for its end."""
+    post = f"curl -s localhost:8000/jobs -H 'Content-Type: application/json' -d '{spec}'"
+    return [f"{variable}=$({post} | jq -r .id)", f"curl -sN localhost:8000/jobs/${variable}/events"]
+
+
 #: Commands that make what a page takes for granted, by page.
 GIVEN: Final = {
     "docs/how-to/rebuild-the-ledger.md": [
         "lowland serve",
-        "JOB=$(curl -s localhost:8000/jobs -H 'Content-Type: application/json' -d '{\"dataset\": \"digits\", \"epochs\": 1}'"
-        " | jq -r .id)",
-        "curl -sN localhost:8000/jobs/$JOB/events",
+        *_submitted("JOB", '{"dataset": "digits", "epochs": 1}'),
         "until [ -e ~/.local/share/lowland/artifacts/jobs/$JOB/record.json ]; do sleep 0.1; done",
         "PID=$(cat ~/.local/share/lowland/lock); kill $PID; tail --pid=$PID -f /dev/null",
     ],
+    "docs/how-to/webhooks.md": _submitted(
+        "ID", '{"dataset": "digits", "epochs": 1, "webhook": {"url": "https://nobody.invalid/hook"}}'
+    ),
 }

@@ -9,14 +9,16 @@ from typing import Final
 
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 #: What the server makes up, by what it looks like.
-_MADE_UP: Final = (_UUID, r"\bkey_[0-9a-f]{12}\b", r"\blowland_[\w-]{43}", r"\bwhsec_[\w+/=]{44}")
+_MADE_UP: Final = (_UUID, r"\bkey_[0-9a-f]{12}\b", r"\blowland_[\w-]{42,43}", r"\bwhsec_[\w+/=]{44}", r"\b[0-9a-f]{8}@[\w.-]+")
 _EXAMPLE: Final = re.compile("|".join(_MADE_UP))
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+\d\d:?\d\d)"
 _FRACTION: Final = r"-?\d+\.\d{6,}(?:e[+-]?\d+)?"
+#: `jq` writes these with or without the fraction, by its version.
+_WHOLE: Final = r"\b\d+\.0\b"
 #: A number that varies may be a short one this time.
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _TOKEN: Final = re.compile(
-    rf"(?P<any>…)|(?P<example>{_EXAMPLE.pattern})|(?P<time>{_TIME})|(?P<fraction>{_FRACTION})"
+    rf"(?P<any>…)|(?P<example>{_EXAMPLE.pattern})|(?P<time>{_TIME})|(?P<fraction>{_FRACTION})|(?P<whole>{_WHOLE})"
 )
 
 
@@ -60,6 +62,8 @@ class Examples:
                 return _TIME
             case "fraction":
                 return _NUMBER
+            case "whole":
+                return re.escape(token[0].removesuffix(".0")) + r"(?:\.0)?"
             case _:
                 return self._example(token[0], groups)
 

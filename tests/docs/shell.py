@@ -102,6 +102,7 @@ def shell(folder: Path, *, port: int | None = None, job: str | None = None) -> I
         "PATH": os.pathsep.join([*map(str, bin_folders), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
         "LOWLAND_COMMAND": str(Path(sys.executable).with_name("lowland")),
+        "LOWLAND_THREADS": "1",
         "LOWLAND_URL": f"http://127.0.0.1:{port}",
         "STAND_IN_PORT": str(port),
         "HOUSE": str(house),
