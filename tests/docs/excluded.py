@@ -14,9 +14,15 @@ NOT_RUN: Final = {
 EXCLUDED: Final = {
     ("README.md", "make demo"): "tests/e2e/test_demo.py runs the demo; make test runs this",
     ("CONTRIBUTING.md", ""): "sets up, runs all tests, writes pages and pins",
-    ("docs/how-to/keys-and-quotas.md", "LOWLAND_API_KEYS="): "tests/api/test_access.py and tests/stack/test_keys.py do it",
+    (
+        "docs/how-to/keys-and-quotas.md",
+        "LOWLAND_API_KEYS=",
+    ): "tests/api/test_access.py and tests/stack/test_keys.py do it",
     ("docs/how-to/keys-and-quotas.md", "LOWLAND_RATE_LIMIT="): "tests/api/test_limits.py does it",
-    ("docs/how-to/rebuild-the-ledger.md", "redis.internal"): "needs a Redis elsewhere; tests/stack/test_rebuild.py has one",
+    (
+        "docs/how-to/rebuild-the-ledger.md",
+        "redis.internal",
+    ): "needs a Redis elsewhere; tests/stack/test_rebuild.py has one",
     ("docs/how-to/monitoring.md", "run started"): "a line of a log, not a job",
     ("docs/how-to/monitoring.md", "journalctl"): "needs systemd's journal",
     ("docs/how-to/monitoring.md", "pip install"): "installs packages, and needs a collector of OpenTelemetry's",

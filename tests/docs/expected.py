@@ -9,7 +9,13 @@ from typing import Final
 
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 #: What the server makes up, by what it looks like.
-_MADE_UP: Final = (_UUID, r"\bkey_[0-9a-f]{12}\b", r"\blowland_[\w-]{42,43}", r"\bwhsec_[\w+/=]{44}", r"\b[0-9a-f]{8}@[\w.-]+")
+_MADE_UP: Final = (
+    _UUID,
+    r"\bkey_[0-9a-f]{12}\b",
+    r"\blowland_[\w-]{42,43}",
+    r"\bwhsec_[\w+/=]{44}",
+    r"\b[0-9a-f]{8}@[\w.-]+",
+)
 _EXAMPLE: Final = re.compile("|".join(_MADE_UP))
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+\d\d:?\d\d)"
 _FRACTION: Final = r"-?\d+\.\d{6,}(?:e[+-]?\d+)?"
