@@ -1,4 +1,7 @@
-"""One thread: what the pages compute is small, and two test processes share two cores best so. And a server for pages."""
+"""One thread: what the pages compute is small, and two test processes share two cores best so.
+
+And the server that most pages take for granted.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

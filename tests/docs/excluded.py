@@ -1,4 +1,4 @@
-"""What of the pages does not run in the tests, and why: by page, and by a text in the block, empty for all of the page."""
+"""What of the pages does not run in the tests, and why; and what pages take for granted."""
 
 from typing import Final
 
@@ -11,6 +11,7 @@ NOT_RUN: Final = {
     "nginx": "settings of a program that is not installed",
 }
 
+#: Why, by page and by a text in the block, which is empty for all of the page.
 EXCLUDED: Final = {
     ("README.md", "make demo"): "tests/e2e/test_demo.py runs the demo; make test runs this",
     ("CONTRIBUTING.md", ""): "sets up, runs all tests, writes pages and pins",
@@ -39,6 +40,11 @@ def _submitted(variable: str, spec: str) -> list[str]:
 
 #: Commands that make what a page takes for granted, by page.
 GIVEN: Final = {
+    "docs/reference/api.md": [
+        "lowland serve",
+        *_submitted("JOB", '{"dataset": "digits", "epochs": 1}'),
+        *_submitted("FAILED", '{"dataset": {"name": "folder", "path": "nowhere"}}'),
+    ],
     "docs/how-to/rebuild-the-ledger.md": [
         "lowland serve",
         *_submitted("JOB", '{"dataset": "digits", "epochs": 1}'),
