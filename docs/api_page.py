@@ -21,7 +21,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "retry_job": "curl -sf -X POST localhost:8000/jobs/$FAILED/retry",
     "follow_job": "curl -sfN localhost:8000/jobs/$NEW/events",
     "list_checkpoints": "curl -sf localhost:8000/jobs/$JOB/checkpoints",
-    "get_logs": 'curl -sf "localhost:8000/jobs/$JOB/logs?tail=20"',
+    "get_logs": 'curl -sfN "localhost:8000/jobs/$NEW/logs?follow=true"',
     "get_series": 'curl -sf "localhost:8000/jobs/$JOB/metrics?names=train_loss&format=csv"',
     "list_artifacts": "curl -sf localhost:8000/jobs/$JOB/artifacts",
     "get_artifact": "curl -sf localhost:8000/jobs/$JOB/artifacts/model.safetensors -o model.safetensors",

@@ -53,7 +53,10 @@ OUTSIDE: Final[Mapping[str, tuple[str, bool]]] = {
     "engine-died": ("The engine was killed, or ended without a word; often the machine had no memory left.", True),
     "engine-stalled": ("It reported nothing for `stall_timeout_s` and was killed.", True),
     "engine-garbage": ("It printed what is no report.", True),
-    "engine-not-started": ("The operating system would not start it.", True),
+    "engine-not-started": (
+        "The operating system would not start it; the job waits again, and no attempt is spent.",
+        True,
+    ),
     "runner-died": ("The process that watched over it was killed.", True),
     "runner-broke": ("The process that watched over it went on without it.", True),
     "lease-expired": ("Its worker was not heard of for `LOWLAND_LEASE_S`: the machine died, or was cut off.", True),
@@ -118,7 +121,7 @@ def _classes() -> Iterator[str]:
 def _jobs() -> Iterator[str]:
     yield from _JOBS.splitlines()
     rows = {
-        cls.type: (cls.title, _first_sentence(cls), not cls.permanent) for cls in _below(EngineError) if _named(cls)
+        cls.type: (cls.title, _first_sentence(cls), not cls.permanent) for cls in _below(EngineError) if _is_told(cls)
     }
     for name, (title, when, again) in sorted(rows.items()):
         yield f"| `{name}` | {title} | {when} | {_yes(again)} |"
