@@ -19,7 +19,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "cancel_job": "curl -sf -X POST localhost:8000/jobs/$NEW/cancel",
     "cancel_jobs": "curl -sf -X POST 'localhost:8000/jobs/cancel?name=sweep'",
     "retry_job": "curl -sf -X POST localhost:8000/jobs/$FAILED/retry",
-    "follow_job": "curl -sfN localhost:8000/jobs/$NEW/events",
+    "follow_job": "curl -sfN localhost:8000/jobs/$JOB/events",
     "list_checkpoints": "curl -sf localhost:8000/jobs/$JOB/checkpoints",
     "get_logs": 'curl -sfN "localhost:8000/jobs/$NEW/logs?follow=true"',
     "get_series": 'curl -sf "localhost:8000/jobs/$JOB/metrics?names=train_loss&format=csv"',
