@@ -27,6 +27,7 @@ EXCLUDED: Final = {
     ("docs/how-to/monitoring.md", "run started"): "a line of a log, not a job",
     ("docs/how-to/monitoring.md", "journalctl"): "needs systemd's journal",
     ("docs/how-to/monitoring.md", "pip install"): "installs packages, and needs a collector of OpenTelemetry's",
+    ("docs/how-to/upgrade.md", "git fetch"): "takes another version from the network",
     ("docs/reference/beside-other-libraries.md", "benchmarks/"): "needs the other libraries",
     ("docs/reference/seed-table.md", "benchmarks/"): "trains for hours",
 }
@@ -38,6 +39,12 @@ def _submitted(variable: str, spec: str) -> list[str]:
     return [f"{variable}=$({post} | jq -r .id)", f"curl -sN localhost:8000/jobs/${variable}/events"]
 
 
+#: A server that has finished a job and recorded it.
+_WITH_A_JOB: Final = [
+    "lowland serve",
+    *_submitted("JOB", '{"dataset": "digits", "epochs": 1}'),
+    "until [ -e ~/.local/share/lowland/artifacts/jobs/$JOB/record.json ]; do sleep 0.1; done",
+]
 #: Commands that make what a page takes for granted, by page.
 GIVEN: Final = {
     "docs/reference/api.md": [
@@ -45,10 +52,10 @@ GIVEN: Final = {
         *_submitted("JOB", '{"dataset": "digits", "epochs": 1}'),
         *_submitted("FAILED", '{"dataset": {"name": "folder", "path": "nowhere"}}'),
     ],
+    "docs/how-to/back-up-and-restore.md": _WITH_A_JOB,
+    "docs/how-to/upgrade.md": ["lowland serve"],
     "docs/how-to/rebuild-the-ledger.md": [
-        "lowland serve",
-        *_submitted("JOB", '{"dataset": "digits", "epochs": 1}'),
-        "until [ -e ~/.local/share/lowland/artifacts/jobs/$JOB/record.json ]; do sleep 0.1; done",
+        *_WITH_A_JOB,
         "PID=$(cat ~/.local/share/lowland/lock); kill $PID; tail --pid=$PID -f /dev/null",
     ],
     "docs/how-to/webhooks.md": _submitted(
