@@ -9,6 +9,7 @@ NOT_RUN: Final = {
     "mermaid": "pictures",
     "diff": "two versions of a part of a program; the whole stands below",
     "nginx": "settings of a program that is not installed",
+    "yaml": "settings of a program that is not installed",
 }
 
 #: Why, by page and by a text in the block, which is empty for all of the page.

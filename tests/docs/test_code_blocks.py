@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import pytest
 import torch.distributed as dist
-import yaml
 
 from lowland.spec import JobSpec
 from tests.docs.conftest import Standing
@@ -23,8 +22,6 @@ from tests.docs.shell import shell
 
 #: Run in a shell, one after the other; `python` where the page is one that is followed.
 RUN = {"console", "javascript", "bash", "python"}
-#: Checked by themselves.
-READ = {"json", "yaml"}
 TOOLS = ("curl", "jq")
 #: What is in a block of Python that asks a server.
 ASKS = re.compile(r":8000\b|\blowland(\.client)? import\b")
@@ -93,17 +90,12 @@ def test_json_is_a_job(block: Block) -> None:
     assert (spec.dataset is None) == ("function" in given)
 
 
-@pytest.mark.parametrize("block", [block for page in pages() for block in included(page, "yaml")], ids=str)
-def test_yaml_can_be_read(block: Block) -> None:
-    assert yaml.safe_load(block.text)
-
-
 def test_every_block_says_in_which_language_it_is_and_the_tests_know_it() -> None:
     unknown = [
         f"{block}: {block.language or 'no language'}"
         for page in pages()
         for block in blocks(page)
-        if block.language not in RUN | READ | NOT_RUN.keys()
+        if block.language not in RUN | {"json"} | NOT_RUN.keys()
     ]
 
     assert unknown == []
