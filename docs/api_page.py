@@ -55,13 +55,13 @@ _COMMON: Final = frozenset(
 TITLES: Final[Mapping[str, str]] = {
     "jobs": "Jobs",
     "following": "Events",
-    "metrics": "Series",
+    "metrics": "What was measured",
     "artifacts": "Artifacts",
     "webhooks": "Webhooks",
     "catalogue": "What a job can name",
     "workers": "Workers",
     "access": "Access",
-    "health": "Health",
+    "health": "Health and metrics",
 }
 #: Of what these hold the job spec's page tells.
 _SPEC: Final = "JobSpec"
@@ -108,8 +108,8 @@ Bodies are JSON, times RFC 3339 in UTC. Where the server wants keys, each reques
 cookie of a session ([how](../how-to/keys-and-quotas.md)). Each may have an `X-Request-Id`, and each answer does.
 
 What goes wrong is answered as `application/problem+json`, a [Problem](#problem); [every kind](errors.md) has a name.
-Those that an operation names beside its answers are its own. Beside them any operation but those under
-[Health](#health) may answer `key-missing`, `key-refused` (401), `scope-missing`, `cross-site-refused` (403),
+Those that an operation names beside its answers are its own. Beside them any operation but `/healthz` and
+`/readyz` may answer `key-missing`, `key-refused` (401), `scope-missing`, `cross-site-refused` (403),
 `rate-limited` (429) and `ledger-unavailable` (503), and any at all `method-not-allowed` and `internal-error`.
 
 In the examples `$JOB` is the id of a job that has succeeded, `$FAILED` of one that has failed, `$NEW` of the one that
