@@ -31,7 +31,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Else torch makes a folder in the temporary one as soon as it is imported, and leaves it there.
 export TORCHINDUCTOR_CACHE_DIR := $(CURDIR)/$(VENV)/cache/inductor
 
-.PHONY: help setup demo test soak check format clean
+# What the tests of the documents run, beside Python.
+TOOLS := curl jq
+
+.PHONY: help setup tools demo test soak check format clean
 
 help:
 	@sed -n '3,10s/^#  *//p' Makefile
@@ -65,10 +68,20 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pyright --version
 	touch $(STAMP)
 
+# Without them the tests of pages that use them are left out.
+tools:
+	@missing=$$(for tool in $(TOOLS); do command -v $$tool >/dev/null || echo $$tool; done)
+	if [ -z "$$missing" ]; then exit 0; fi
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		echo "make test: installing $$missing"
+		apt-get -qq update && apt-get -qq install --no-install-recommends -y $$missing >/dev/null && exit 0
+	fi
+	echo "make test: install $$missing, or the tests of some pages are left out" | tr '\n' ' ' >&2
+
 demo: setup
 	@exec $(BIN)/python examples/demo.py $(DATASET)
 
-test: setup
+test: setup tools
 	@failed=()
 	run() { echo "== $$*"; "$(BIN)/$$1" "$${@:2}" || failed+=("$$1"); }
 	run ruff format --check

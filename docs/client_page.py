@@ -52,7 +52,9 @@ def _signature(name: str, function: Any) -> list[str]:
 
 def _plain(signature: str) -> str:
     """Without the modules that names come from."""
-    return re.sub(r"\b(?:[a-z_]+\.)+([A-Za-z])", r"\1", re.sub(r"'([\w.]*[A-Z]\w*)'", r"\1", signature).replace("'", '"'))
+    return re.sub(
+        r"\b(?:[a-z_]+\.)+([A-Za-z])", r"\1", re.sub(r"'([\w.]*[A-Z]\w*)'", r"\1", signature).replace("'", '"')
+    )
 
 
 def _prose(documented: Any) -> list[str]:
@@ -62,9 +64,7 @@ def _prose(documented: Any) -> list[str]:
     for head, body in zip(sections[::2], sections[1::2], strict=True):
         lines += ["", f"| {_HEADS[head][0]} | {_HEADS[head][1]} |", "|---|---|"]
         _, *entries = _ENTRY.split(body)
-        lines += [
-            f"| `{name}` | {_one_line(text)} |" for name, text in zip(entries[::2], entries[1::2], strict=True)
-        ]
+        lines += [f"| `{name}` | {_one_line(text)} |" for name, text in zip(entries[::2], entries[1::2], strict=True)]
     return lines
 
 

@@ -22,7 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 from api import ApiSettings, create_app  # noqa: E402  the rooms lie beside docs, not in site-packages
 from api.metrics import METRICS  # noqa: E402
+from docs.api_page import api_page  # noqa: E402
+from docs.client_page import client_page  # noqa: E402
 from docs.compatibility import incompatibilities  # noqa: E402
+from docs.errors_page import errors_page  # noqa: E402
 from ledger import LedgerSettings  # noqa: E402
 from lowland.spec import JobSpec  # noqa: E402
 from lowland.spec.base import wire_fields  # noqa: E402
@@ -189,6 +192,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/settings.md": settings_page,
     "docs/reference/states.md": states_page,
     "docs/reference/metrics.md": metrics_page,
+    "docs/reference/api.md": lambda: api_page(json.loads(openapi_page())),
+    "docs/reference/errors.md": errors_page,
+    "docs/reference/client.md": client_page,
     OPENAPI: openapi_page,
 }
 

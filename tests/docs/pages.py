@@ -21,21 +21,31 @@ class Block:
     output: str | None
 
     def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        return f"{name_of(self.page)}:{self.line}"
 
 
 _FENCE: Final = re.compile(r"^```([\w-]*)\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 _OUTPUT: Final = re.compile(r"\n*```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(page: Path, language: str) -> Iterator[Block]:
-    """The page's blocks in a language, in order."""
+def pages() -> list[Path]:
+    """Every page that people read: a new one is among them by being there."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def name_of(page: Path) -> str:
+    """How a page is called: its path in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, language: str | None = None) -> Iterator[Block]:
+    """The page's blocks in a language, or all of them, in order."""
     text = page.read_text(encoding="utf-8")
     for fence in _FENCE.finditer(text):
-        if fence[1] == language:
+        if language in {None, fence[1]}:
             output = _OUTPUT.match(text, fence.end())
             line = text.count("\n", 0, fence.start()) + 2
-            yield Block(page, line, language, fence[2], output[1] if output else None)
+            yield Block(page, line, fence[1], fence[2], output[1] if output else None)
 
 
 def prose(page: Path) -> str:

@@ -1,24 +1,56 @@
-"""The code in the pages runs as it stands, and says what they say it does."""
+"""The code in the pages runs as it stands, and prints what stands below it.
+
+A page with commands is followed from top to bottom, in one shell. Of the others each block of Python runs by itself.
+"""
 
 import json
+import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch.distributed as dist
 
 from lowland.spec import JobSpec
-from tests.docs.pages import DOCS, Block, blocks
+from tests.docs.conftest import Standing
+from tests.docs.excluded import EXCLUDED, GIVEN, NOT_RUN
+from tests.docs.expected import Examples
+from tests.docs.pages import Block, blocks, name_of, pages, prose
+from tests.docs.shell import shell
 
-PAGES = [
-    *sorted((DOCS / "reference" / "variants").glob("*.md")),
-    DOCS / "reference" / "sam.md",
-    DOCS / "how-to" / "move-from-davda54-sam.md",
-    DOCS / "how-to" / "webhooks.md",
-]
+#: Run in a shell, one after the other; `python` where the page is one that is followed.
+RUN = {"console", "javascript", "bash", "python"}
+TOOLS = ("curl", "jq")
+#: What is in a block of Python that asks a server.
+ASKS = re.compile(r":8000\b|\blowland(\.client)? import\b")
 
 
-def all_in(language: str) -> list[Block]:
-    return [block for page in PAGES for block in blocks(page, language)]
+def excludes(row: tuple[str, str], block: Block) -> bool:
+    page, text = row
+    return page == name_of(block.page) and text in block.text
+
+
+def included(page: Path, *languages: str) -> list[Block]:
+    return [
+        block
+        for block in blocks(page)
+        if block.language in languages and not any(excludes(row, block) for row in EXCLUDED)
+    ]
+
+
+def is_followed(page: Path) -> bool:
+    return any(block.language != "python" or ASKS.search(block.text) for block in included(page, *RUN))
+
+
+def starts_its_server(page: Path) -> bool:
+    commands = [block.text for block in included(page, "console")] + GIVEN.get(name_of(page), [])
+    return any(re.search(r"\blowland serve\b", text) for text in commands)
+
+
+FOLLOWED = [page for page in pages() if is_followed(page)]
+ALONE = [block for page in pages() if not is_followed(page) for block in included(page, "python")]
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +60,19 @@ def no_process_group_stays() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("block", all_in("python"), ids=str)
+@pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {' and '.join(TOOLS)}")
+@pytest.mark.timeout(300)  # on a busy machine; some start a server three times
+@pytest.mark.parametrize("page", FOLLOWED, ids=name_of)
+def test_following_a_page_prints_what_it_says(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    standing: Standing | None = None if starts_its_server(page) else request.getfixturevalue("standing")
+    with shell(tmp_path, port=standing and standing.port, job=standing and standing.job) as reader:
+        for command in GIVEN.get(name_of(page), []):
+            reader.do(command)
+        for block in included(page, *RUN):
+            reader.follow(block)
+
+
+@pytest.mark.parametrize("block", ALONE, ids=str)
 def test_python_runs_and_prints_what_stands_below_it(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     where = "\n" * (block.line - 1)  # so that a traceback has the page's lines
 
@@ -37,11 +81,69 @@ def test_python_runs_and_prints_what_stands_below_it(block: Block, capsys: pytes
     assert capsys.readouterr().out == (block.output or "")
 
 
-@pytest.mark.parametrize("block", all_in("json"), ids=str)
+@pytest.mark.parametrize("block", [block for page in pages() for block in included(page, "json")], ids=str)
 def test_json_is_a_job(block: Block) -> None:
-    given = json.loads(block.text)
+    given = cast("dict[str, Any]", json.loads(block.text))
 
     spec = JobSpec.parse(given)
 
-    assert spec.dataset is not None
-    assert spec.dataset.name == given["dataset"]
+    assert (spec.dataset is None) == ("function" in given)
+
+
+def test_every_block_says_in_which_language_it_is_and_the_tests_know_it() -> None:
+    unknown = [
+        f"{block}: {block.language or 'no language'}"
+        for page in pages()
+        for block in blocks(page)
+        if block.language not in RUN | {"json"} | NOT_RUN.keys()
+    ]
+
+    assert unknown == []
+
+
+def test_no_code_hides_from_the_tests_by_being_indented() -> None:
+    indented = [f"{name_of(page)}: {text}" for page in pages() for text in indented_in(prose(page))]
+
+    assert indented == []
+
+
+def indented_in(text: str) -> list[str]:
+    """First lines of what is set as code by four spaces."""
+    return re.findall(r"^(?![ ]*[-*\d]).*\S.*\n\n {4}(\S.*)$", text, re.MULTILINE)
+
+
+def test_what_is_excluded_or_given_is_there() -> None:
+    every_block = [block for page in pages() for block in blocks(page)]
+
+    stale = [row for row in EXCLUDED if not any(excludes(row, block) for block in every_block)]
+
+    assert stale == []
+    assert GIVEN.keys() <= set(map(name_of, FOLLOWED))
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "same"),
+    [
+        ("a … c", "a b\nb c", True),
+        ("a … c", "a b", False),
+        ("a.c", "abc", False),
+        ("at 2026-01-01T00:00:00Z", "at 2027-02-03T04:05:06.789000Z", True),
+        ("0.9944289693593314", "0.98", True),
+        ("0.99", "0.98", False),
+    ],
+)
+def test_what_differs_from_run_to_run_may_and_nothing_else(expected: str, printed: str, same: bool) -> None:
+    assert Examples().match(expected, printed) == same
+
+
+def test_an_example_id_stands_for_one_job_from_where_it_is_first_printed() -> None:
+    first, shown, real = (f"{digit * 8}-0000-7000-8000-000000000000" for digit in "123")
+    examples = Examples(job=first)
+
+    before = examples.put_into(f"GET /jobs/{shown}")
+    matched = examples.match(f"id {shown}\nself {shown}", f"id {real}\nself {real}")
+    after = examples.put_into(f"GET /jobs/{shown}")
+
+    assert matched
+    assert not Examples().match(f"id {shown}\nself {shown}", f"id {real}\nself {first}")
+    assert (before, after) == (f"GET /jobs/{first}", f"GET /jobs/{real}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, anchors, links
+from tests.docs.pages import DOCS, anchors, headings, links
 
 PAGES = sorted(DOCS.rglob("*.md"))
 
@@ -19,3 +19,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_no_two_headings_of_a_page_have_the_same_anchor(page: Path) -> None:
+    """A link to the second one would lead to the first."""
+    assert len(anchors(page)) == len(headings(page))
