@@ -1,55 +1,22 @@
-"""The code in the pages runs as it stands, and prints what stands below it.
+"""The code in the pages is code that runs: Python as it stands, JSON as a job; what does not run is said, with why.
 
-A page with commands is followed from top to bottom, in one shell. Of the others each block of Python runs by itself.
+Pages with commands are followed in `test_walking_through.py`.
 """
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch.distributed as dist
 
 from lowland.spec import JobSpec
-from tests.docs.conftest import Standing
 from tests.docs.excluded import EXCLUDED, GIVEN, NOT_RUN
 from tests.docs.expected import Examples
 from tests.docs.pages import Block, blocks, name_of, pages, prose
-from tests.docs.shell import shell
+from tests.docs.running import FOLLOWED, RUN, excludes, included, is_followed
 
-#: Run in a shell, one after the other; `python` where the page is one that is followed.
-RUN = {"console", "javascript", "bash", "python"}
-TOOLS = ("curl", "jq")
-#: What is in a block of Python that asks a server.
-ASKS = re.compile(r":8000\b|\blowland(\.client)? import\b")
-
-
-def excludes(row: tuple[str, str], block: Block) -> bool:
-    page, text = row
-    return page == name_of(block.page) and text in block.text
-
-
-def included(page: Path, *languages: str) -> list[Block]:
-    return [
-        block
-        for block in blocks(page)
-        if block.language in languages and not any(excludes(row, block) for row in EXCLUDED)
-    ]
-
-
-def is_followed(page: Path) -> bool:
-    return any(block.language != "python" or ASKS.search(block.text) for block in included(page, *RUN))
-
-
-def starts_its_server(page: Path) -> bool:
-    commands = [block.text for block in included(page, "console")] + GIVEN.get(name_of(page), [])
-    return any(re.search(r"\blowland serve\b", text) for text in commands)
-
-
-FOLLOWED = [page for page in pages() if is_followed(page)]
 ALONE = [block for page in pages() if not is_followed(page) for block in included(page, "python")]
 
 
@@ -58,18 +25,6 @@ def no_process_group_stays() -> Iterator[None]:
     yield
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-@pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {' and '.join(TOOLS)}")
-@pytest.mark.timeout(300)  # on a busy machine; some start a server three times
-@pytest.mark.parametrize("page", FOLLOWED, ids=name_of)
-def test_following_a_page_prints_what_it_says(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    standing: Standing | None = None if starts_its_server(page) else request.getfixturevalue("standing")
-    with shell(tmp_path, port=standing and standing.port, job=standing and standing.job) as reader:
-        for command in GIVEN.get(name_of(page), []):
-            reader.do(command)
-        for block in included(page, *RUN):
-            reader.follow(block)
 
 
 @pytest.mark.parametrize("block", ALONE, ids=str)
