@@ -19,9 +19,9 @@ def client_page() -> str:
     lines = [
         "# The Python client",
         "",
-        "Written by `docs/generate.py` from `lowland/client/`. `lowland.AsyncClient` has the same methods, to be awaited;",
-        "`follow`, `logs` and `list` of it are gone through with `async for`. What the methods give are the models of",
-        "`lowland.spec.resource`, which [the API](api.md) describes.",
+        "Written by `docs/generate.py` from `lowland/client/`. `lowland.AsyncClient` has the same methods, to be",
+        "awaited; `follow`, `logs` and `list` of it are gone through with `async for`. What the methods give are the",
+        "models of `lowland.spec.resource`, which [the API](api.md) describes.",
         "",
         "## `Client`",
         "",

@@ -9,7 +9,7 @@ import worker.engine.program  # noqa: F401  every room of the engine is imported
 from api.problem_examples import problem_examples
 from api.problems import KINDS, TYPE_PREFIX
 from lowland import errors
-from lowland.client.answers import failure
+from lowland.client.answers import Answer, failure
 from worker.engine.errors import UNNAMED, EngineError, RankFailed
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def _problems() -> Iterator[str]:
     examples = problem_examples()
     for cls, kind in KINDS.items():
         example = examples[kind.slug]["value"]
-        raised = type(failure("", kind.status, json.dumps(example).encode())).__name__
+        raised = type(failure("", Answer(status=kind.status, headers={}, body=json.dumps(example).encode()))).__name__
         yield from ["", f"### {kind.slug}", "", f'{kind.status}, "{kind.title}". Client: `{raised}`.', ""]
         yield f"{_when(cls)} For example: *{example['detail']}*."
         yield from ["", REMEDIES[kind.slug]]
