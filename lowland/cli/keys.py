@@ -2,16 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import click
 
-from lowland.cli.checkout import ServerMissing, find_the_server
+from lowland.cli.checkout import server_here
 from lowland.cli.exits import Exit, fail
-from lowland.errors import LowlandError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,7 +77,7 @@ def create(
     redis_url: str | None,
 ) -> None:
     """Make a key, and print it: the only time that anybody sees it."""
-    with _server_here():
+    with server_here():
         from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
 
         wanted = keys.Wanted(
@@ -90,7 +88,10 @@ def create(
             rate_limit=rate_limit,
             quota=quota,
         )
-        secret, made = keys.create(keys.Place(data_dir=data_dir, redis_url=redis_url or None), wanted)
+        try:
+            secret, made = keys.create(keys.Place(data_dir=data_dir, redis_url=redis_url or None), wanted)
+        except ValueError as error:
+            fail(error, Exit.UNUSABLE)
     click.echo(f"{made.id} of {made.owner}; the key is shown only now:", err=True)
     click.echo(secret)
 
@@ -100,7 +101,7 @@ def create(
 @_placed
 def ls(as_json: bool, data_dir: Path, redis_url: str | None) -> None:
     """List the keys, without telling them, oldest first."""
-    with _server_here():
+    with server_here():
         from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
 
         listed = [_row(key) for key in keys.ls(keys.Place(data_dir=data_dir, redis_url=redis_url or None))]
@@ -122,7 +123,7 @@ def revoke(key_id: str | None, every: bool, data_dir: Path, redis_url: str | Non
     """Have a key work no more. Without its last key a server lets nobody in."""
     if every == (key_id is not None):
         raise click.UsageError("give the id of a key, as `lowland keys ls` shows it, or --all")
-    with _server_here():
+    with server_here():
         from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
 
         left = keys.revoke(keys.Place(data_dir=data_dir, redis_url=redis_url or None), key_id)
@@ -130,26 +131,6 @@ def revoke(key_id: str | None, every: bool, data_dir: Path, redis_url: str | Non
         click.echo("all keys revoked; where none is required or set by LOWLAND_API_KEYS, everybody may come in")
     else:
         click.echo(f"{key_id} revoked, {left} left" + ("" if left else "; nobody comes in until there is another"))
-
-
-@contextmanager
-def _server_here() -> Generator[None]:
-    """Do what needs the server's rooms, and end as a command does where it cannot be done."""
-    find_the_server()
-    try:
-        from stack.errors import CannotServe  # noqa: PLC0415  help needs none of it, and it may be missing
-    except ModuleNotFoundError as error:
-        fail(ServerMissing(error.name), Exit.UNUSABLE)
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        fail(ServerMissing(error.name), Exit.UNUSABLE)
-    except KeyboardInterrupt:
-        raise SystemExit(Exit.INTERRUPTED) from None
-    except (CannotServe, ValueError) as error:
-        fail(error, Exit.UNUSABLE)
-    except LowlandError as error:
-        fail(error, Exit.FAILED)
 
 
 def _row(key: Any) -> dict[str, Any]:

@@ -1,0 +1,193 @@
+"""`lowland ls` and `lowland show`: jobs, many or one."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, Unpack
+
+import click
+
+from lowland.cli import wording
+from lowland.cli.connecting import connected
+from lowland.cli.filters import Filters, filtered
+from lowland.cli.printing import (
+    STATUS_STYLES,
+    Column,
+    json_option,
+    plain,
+    print_json,
+    print_line,
+    print_table,
+    status_text,
+)
+
+if TYPE_CHECKING:
+    from lowland.spec.resource import Job
+
+_COLUMNS: Final = (
+    Column(head="ID"),
+    Column(head="STATUS"),
+    Column(head="NAME", cut=True, drop=4),
+    Column(head="DATASET", cut=True),
+    Column(head="MODEL", cut=True, drop=2),
+    Column(head="VARIANT"),
+    Column(head="PROGRESS", right=True, drop=3),
+    Column(head="OBJECTIVE", right=True, drop=1),
+    Column(head="AGE", right=True),
+)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  lowland ls --status running
+  lowland ls --dataset kmnist --variant friendly --limit 20
+  lowland ls --json | jq -r '.[] | "\\(.id) \\(.accuracy)"'"""
+)
+@filtered
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="So many at most.  [default: 50 on a terminal, else all of them]"
+)
+@json_option
+def ls(limit: int | None, as_json: bool, **filters: Unpack[Filters]) -> None:
+    """List jobs, newest first.
+
+    OBJECTIVE is the best value so far of the number that the job is about: its accuracy on the validation part, say.
+    """
+    cut_at = None if limit or as_json or not click.get_text_stream("stdout").isatty() else 50
+    with connected() as client:
+        jobs = list(client.list(limit=limit or (cut_at and cut_at + 1), **filters))
+    if as_json:
+        print_json(jobs)
+        return
+    if not jobs:
+        print_line("no jobs fit" if any(filters.values()) else "no jobs yet; see `lowland submit --help`", err=True)
+        return
+    print_table(_COLUMNS, [_row(job) for job in jobs[:cut_at]])
+    if cut_at and len(jobs) > cut_at:
+        print_line(f"the newest {cut_at}; --limit shows more", err=True)
+
+
+@click.command(epilog="The lines under `spec` are what `lowland submit` takes.")
+@click.argument("job_id", metavar="ID")
+@json_option
+def show(job_id: str, as_json: bool) -> None:
+    """Show everything known about a job."""
+    with connected() as client:
+        job = client.get(job_id)
+    if as_json:
+        print_json(job)
+        return
+    for name, value in _facts(job):
+        style = STATUS_STYLES.get(job.status) if name == "status" else None
+        print_line(f"{name:12}{value}", style=style)
+    _print_runs(job)
+    _print_artifacts(job)
+    print_line("spec")
+    for path, value in _flat("", plain(job.spec)):
+        print_line(f"  {path}={value}")
+
+
+def subject(job: "Job") -> tuple[str, str, str]:
+    """What a job is about: its dataset or function, its model, its variant; of a newer server's as far as it is read."""
+    spec = plain(job.spec)
+    dataset: Any = spec.get("dataset")
+    named = dataset.get("name", wording.NONE) if isinstance(dataset, dict) else spec.get("function") or wording.NONE
+    model: Any = spec.get("model") if isinstance(dataset, dict) else None
+    sam: Any = spec.get("sam")
+    return (
+        str(named),
+        str(model.get("name", wording.NONE)) if isinstance(model, dict) else wording.NONE,
+        str(sam.get("variant", wording.NONE)) if isinstance(sam, dict) else wording.NONE,
+    )
+
+
+def _row(job: "Job") -> list[Any]:
+    dataset, model, variant = subject(job)
+    return [
+        job.id,
+        status_text(f"{job.status}"),
+        str(plain(job.spec).get("name") or wording.NONE),
+        dataset,
+        model,
+        variant,
+        wording.percent(job.progress.fraction if job.progress else None),
+        wording.number(job.objective.best if job.objective else None),
+        wording.age(job.created_at),
+    ]
+
+
+def _facts(job: "Job") -> Iterator[tuple[str, str]]:
+    spec = plain(job.spec)
+    yield "id", job.id
+    if spec.get("name"):
+        yield "name", spec["name"]
+    if spec.get("tags"):
+        yield "tags", ", ".join(f"{name}:{value}" for name, value in spec["tags"].items())
+    yield "status", f"{job.status}" + (f", {job.requested} requested" if job.requested else "")
+    if job.queue:
+        yield "queue", f"place {job.queue.position}: {job.queue.reason}"
+    if job.progress:
+        yield "progress", _progress(job)
+    if job.objective:
+        course = f"{wording.number(job.objective.value)}, best {wording.number(job.objective.best)}"
+        yield "objective", f"{job.objective.name} {course}"
+    if job.test_accuracy is not None:
+        yield "test", f"accuracy {wording.number(job.test_accuracy)}"
+    if job.stop_reason:
+        yield "stopped by", job.stop_reason
+    if job.error:
+        yield "error", f"{job.error.title}: {job.error.detail}"
+    for notice in job.notices:
+        yield "notice", f"{notice.type}: {notice.detail}"
+    yield "created", wording.moment(job.created_at)
+    if job.started_at:
+        yield "started", wording.moment(job.started_at)
+    if job.finished_at:
+        yield "finished", wording.moment(job.finished_at)
+    if job.worker:
+        yield "worker", f"{job.worker}, {job.device}"
+
+
+def _progress(job: "Job") -> str:
+    progress = job.progress
+    assert progress is not None  # whoever calls has looked
+    parts = [
+        f"{wording.percent(progress.fraction)}, epoch {progress.epoch} of {progress.epochs}",
+        f"step {progress.step} of {progress.steps}",
+    ]
+    if progress.samples_per_s is not None:
+        parts.append(f"{progress.samples_per_s:.0f} samples/s")
+    if progress.eta_s is not None:
+        parts.append(f"{wording.span(progress.eta_s)} left")
+    return ", ".join(parts)
+
+
+def _print_runs(job: "Job") -> None:
+    if not job.attempts:
+        return
+    print_line("runs")
+    for run in job.attempts:
+        took = wording.span((run.ended_at - run.started_at).total_seconds()) if run.ended_at else "under way"
+        outcome = f", {run.outcome}" if run.outcome else ""
+        print_line(f"  {run.run}  attempt {run.attempt} on {run.worker} {run.device}, {took}{outcome}")
+        if run.detail:
+            print_line(f"     {run.detail}")
+
+
+def _print_artifacts(job: "Job") -> None:
+    if not job.artifacts:
+        return
+    print_line("artifacts")
+    width = max(len(artifact.name) for artifact in job.artifacts)
+    for artifact in job.artifacts:
+        print_line(f"  {artifact.name:{width}}  {wording.size(artifact.size_bytes):>8}")
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The values of a spec by their paths, without those that are null, as `submit` reads them."""
+    import json  # noqa: PLC0415  help needs none of it
+
+    if isinstance(value, dict) and value and all("." not in str(key) for key in value):  # pyright: ignore[reportUnknownVariableType]
+        for key, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)  # pyright: ignore[reportUnknownArgumentType]
+    elif value is not None:
+        yield prefix, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
