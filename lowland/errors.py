@@ -34,6 +34,11 @@ class FieldError:
 class LowlandError(Exception):
     """The root of every error Lowland raises."""
 
+    idempotency_key: str | None = None
+    """Of the submit that failed, else None: the same spec submitted again under it makes one job, whatever became of
+    the first request.
+    """
+
 
 class SpecInvalid(LowlandError):
     """The job spec is wrong; `errors` says where."""
@@ -80,13 +85,20 @@ class LimitReached(RequestFailed):
     `slug` says which.
     """
 
+    def __init__(self, *, slug: str, detail: str, retry_after_s: float | None) -> None:
+        self.retry_after_s = retry_after_s
+        """When the server says to ask again, in seconds; None where it does not."""
+        super().__init__(status=429, slug=slug, detail=detail)
+
 
 class ServerUnavailable(LowlandError):
     """The server cannot be reached, or cannot work at the moment. Asking again later may help."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, *, retry_after_s: float | None = None) -> None:
         self.url = url
         self.reason = reason
+        self.retry_after_s = retry_after_s
+        """When it says to ask again, in seconds; None where it does not, or did not answer."""
         super().__init__(f"the Lowland server at {url} is not available: {reason}")
 
 

@@ -3,11 +3,12 @@
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from api.deps import LedgerDep
 from api.problems import problems
 from ledger import LedgerUnavailable, reads
+from lowland.spec.resource import Readiness
 
 router = APIRouter(tags=["health"])
 
@@ -16,21 +17,6 @@ class Health(BaseModel):
     """The process answers."""
 
     status: Literal["ok"] = "ok"
-
-
-class Readiness(BaseModel):
-    """The server can take jobs."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    redis: Literal[True] = True
-    """Redis answers."""
-    workers: int
-    """Live workers; without any, jobs are taken and wait."""
-    queued: int
-    """Jobs waiting."""
-    running: int
-    """Jobs being trained."""
 
 
 @router.get("/healthz")

@@ -6,13 +6,14 @@ new variant) is kept as it came, as plain JSON values.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from lowland import errors
-from lowland.errors import FieldError, LowlandError, RequestFailed, ServerUnavailable, SpecInvalid
+from lowland.errors import FieldError, LimitReached, LowlandError, RequestFailed, ServerUnavailable, SpecInvalid
 from lowland.spec.base import wire_fields
 from lowland.spec.unions import models_in, tagged_union
 
@@ -28,12 +29,22 @@ _NAMED: Final[Mapping[str, type[RequestFailed]]] = {
     "key-missing": errors.KeyRefused,
     "key-refused": errors.KeyRefused,
     "scope-missing": errors.NotAllowed,
-    "rate-limited": errors.LimitReached,
-    "quota-reached": errors.LimitReached,
-    "too-many-streams": errors.LimitReached,
 }
+#: Whatever its kind, it stands for `LimitReached`.
+_TOO_MANY: Final = 429
 #: What stands between us and a server says these; none comes from a mistake in the request.
 _UNAVAILABLE: Final = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the server has answered."""
+
+    status: int
+    """Of HTTP."""
+    headers: Mapping[str, str]
+    """By any case of their names."""
+    body: bytes
 
 
 def read(model: type[M], body: bytes) -> M:
@@ -51,22 +62,23 @@ def read(model: type[M], body: bytes) -> M:
         return _leniently(model, cast("dict[str, Any]", document))
 
 
-def failure(url: str, status: int, body: bytes) -> LowlandError:
+def failure(url: str, answer: Answer) -> LowlandError:
     """The error that an unsuccessful answer stands for.
 
     Args:
         url: the server's, for the message.
-        status: of HTTP.
-        body: a problem document, or whatever something between us and the server has put in its place.
+        answer: with a problem document, or whatever something between us and the server has put in its place.
     """
-    problem = _problem(body)
+    problem = _problem(answer.body)
     slug = str(problem.get("type", "")).removeprefix(TYPE_PREFIX)
-    detail = str(problem.get("detail", f"the server answered {status}"))
-    if status in _UNAVAILABLE:
-        return ServerUnavailable(url, detail)
+    detail = str(problem.get("detail", f"the server answered {answer.status}"))
+    if answer.status in _UNAVAILABLE:
+        return ServerUnavailable(url, detail, retry_after_s=_retry_after_s(answer))
     if slug == "spec-invalid":
         return SpecInvalid(_field_errors(problem))
-    return _NAMED.get(slug, RequestFailed)(status=status, slug=slug, detail=detail)
+    if answer.status == _TOO_MANY:
+        return LimitReached(slug=slug, detail=detail, retry_after_s=_retry_after_s(answer))
+    return _NAMED.get(slug, RequestFailed)(status=answer.status, slug=slug, detail=detail)
 
 
 def _problem(body: bytes) -> Mapping[str, Any]:
@@ -75,6 +87,11 @@ def _problem(body: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def _retry_after_s(answer: Answer) -> float | None:
+    told = answer.headers.get("retry-after", "")
+    return float(told) if told.isascii() and told.isdigit() else None  # a date, which ours never sends, is passed over
 
 
 def _field_errors(problem: Mapping[str, Any]) -> list[FieldError]:

@@ -1,69 +1,65 @@
 """The blocking client."""
 
-import os
-import re
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final, Self, TypeVar, Unpack
 
 import httpx2
 
-from lowland.client import calls
-from lowland.client.answers import failure
-from lowland.client.calls import Call, Filters
-from lowland.client.download import Incoming
-from lowland.errors import AnswerUnreadable, ArtifactNotFound, JobNotFound, ServerUnavailable, WaitTimedOut
+from lowland.client import calls, flows
+from lowland.client.calls import Call, JobFilters, LogSource
+from lowland.client.connection import Connection, succeeded
+from lowland.client.curves import Curves
+from lowland.client.download import Incoming, placed
+from lowland.client.flows import Flow, Pages, Pause, Step, Tries
+from lowland.client.following import Following, JobEvent
+from lowland.client.lines import Lines
+from lowland.errors import LimitReached, LowlandError, ServerUnavailable
 from lowland.spec import JobSpec
-from lowland.spec.resource import Artifact, Cancelled, DryRun, Job, StoredCheckpoint
+from lowland.spec.catalogue import DatasetEntry, FunctionEntry, ModelEntry, OptimizerEntry, ScheduleEntry, VariantEntry
+from lowland.spec.resource import Cancelled, DeliveryList, DryRun, Job, Readiness, StoredCheckpoint, Worker
 
 T = TypeVar("T")
 
-#: Where the key lies that a client shows, if it is not given one.
-KEY_VARIABLE: Final = "LOWLAND_API_KEY"
-#: Jobs asked for at a time while iterating.
-PAGE_SIZE: Final = 100
-#: The first pause before asking again, and the longest, in seconds; each is twice the one before.
-FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 2.0
-
 
 class Client:
-    """A connection to a Lowland server. Use it as a context manager, or close it; for one thread.
+    """A connection to a Lowland server. Use it as a context manager, or close it.
 
         with Client() as lowland:
-            job = lowland.wait(lowland.submit({"dataset": "digits"}).id)
+            job = lowland.wait(lowland.submit({"dataset": "digits"}))
+
+    Jobs are given as they came, or by id. Every method raises `ServerUnavailable` where the server cannot be reached,
+    `LimitReached` where it has had enough, `KeyRefused` or `NotAllowed` where it does not let us in, and
+    `AnswerUnreadable` where something else answers; methods that name a job raise `JobNotFound` where there is none.
 
     Args:
-        base_url: where the server is.
+        base_url: where the server is; None takes `LOWLAND_URL` of the environment, else http://127.0.0.1:8000.
         api_key: what to show it; None takes `LOWLAND_API_KEY` of the environment, if there is one.
         timeout_s: how long it may be silent, for connecting, sending and receiving each.
-        retry_s: for how long to go on asking when the server cannot be reached. Only `retry` is sent once: if its
-            answer is lost, nobody knows whether the job was queued again.
+        retry_s: for how long to go on asking when the server cannot be reached or says to ask later, each time. Only
+            `retry` is not sent again when an answer is lost: nobody knows whether the job was queued again.
+
+    Raises:
+        ValueError: the URL or the key cannot be used.
     """
 
     def __init__(
         self,
-        base_url: str = "http://127.0.0.1:8000",
+        base_url: str | None = None,
         *,
         api_key: str | None = None,
         timeout_s: float = 30.0,
-        retry_s: float = 10.0,
+        retry_s: float = 30.0,
     ) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url is {base_url}; give a URL that starts with http:// or https://")
-        self.base_url: Final = base_url.rstrip("/")
-        self._retry_s: Final = retry_s
-        # a proxy in the environment is for other machines than this one
-        self._http: Final = httpx2.Client(
-            base_url=self.base_url,
-            headers=_authorization(os.environ.get(KEY_VARIABLE, "") if api_key is None else api_key),
-            timeout=timeout_s,
-            trust_env=not _is_this_machine(self.base_url),
-        )
+        self._connection: Final = Connection.to(base_url, api_key=api_key, timeout_s=timeout_s, retry_s=retry_s)
+        self._http: Final = httpx2.Client(**self._connection.options())
+
+    @property
+    def base_url(self) -> str:
+        """Where the server is."""
+        return self._connection.url
 
     def submit(self, spec: Mapping[str, object] | JobSpec, *, idempotency_key: str | None = None) -> Job:
         """Queue a job, once however often the request has to be sent; gives it with every default filled in.
@@ -71,55 +67,14 @@ class Client:
         Args:
             spec: what to train.
             idempotency_key: the same spec, written the same way, gives the same job under the same key for 24 hours,
-                from another process too; None takes a new key.
+                from another process too; None takes a new key. An error has it as `idempotency_key`.
 
         Raises:
             ValueError: the key is not 1 to 255 printable ASCII characters, or has a space at an end.
             SpecInvalid: the server refuses the spec; `errors` says where.
             RequestFailed: `idempotency-key-reused`, the key was used for another spec; `job-gone`, its job was deleted.
         """
-        return self._run(calls.submit(spec, uuid.uuid4().hex if idempotency_key is None else idempotency_key))
-
-    def get(self, job_id: str) -> Job:
-        """Read a job as it stands.
-
-        Raises:
-            JobNotFound: there is none with this id.
-        """
-        return self._run(calls.get(job_id))
-
-    def wait(
-        self,
-        job_id: str,
-        *,
-        timeout_s: float | None = None,
-        poll_s: float = 0.5,
-        on_update: Callable[[Job], None] | None = None,
-    ) -> Job:
-        """Wait until nothing will happen to a job any more; gives it as it ended, whichever way.
-
-        Args:
-            job_id: which.
-            timeout_s: how long to wait at most; None waits for ever.
-            poll_s: the pause between two looks.
-            on_update: called with the job at the first look, and whenever it has changed since.
-
-        Raises:
-            WaitTimedOut: it has not ended in time.
-        """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        seen: Job | None = None
-        while True:
-            job = self.get(job_id)
-            if on_update is not None and job != seen:
-                on_update(job)
-            if job.terminal:
-                return job
-            seen = job
-            left_s = poll_s if deadline is None else deadline - time.monotonic()
-            if timeout_s is not None and left_s <= 0:
-                raise WaitTimedOut(job_id, job.status, timeout_s)
-            time.sleep(min(poll_s, left_s))
+        return self._run(flows.submitted(spec, idempotency_key, self._retry_s))
 
     def dry_run(self, spec: Mapping[str, object] | JobSpec) -> DryRun:
         """Ask what would become of a job: its spec in full, what is unusual, what it takes, how it would wait.
@@ -127,171 +82,262 @@ class Client:
         Raises:
             SpecInvalid: the server refuses the spec; `errors` says where.
         """
-        return self._run(calls.dry_run(spec))
+        return self._send(calls.dry_run(spec))
 
-    def jobs(
+    def get(self, job: Job | str) -> Job:
+        """Read a job as it stands."""
+        return self._send(calls.get(job))
+
+    def wait(
         self,
+        job: Job | str,
         *,
-        limit: int | None = None,
-        status: str | None = None,
-        dataset: str | None = None,
-        variant: str | None = None,
-        model: str | None = None,
-        name: str | None = None,
-        tags: Sequence[str] = (),
-        owner: str | None = None,
-    ) -> Iterator[Job]:
-        """Go through the jobs that fit, newest first, asking for more as needed.
+        timeout_s: float | None = None,
+        on_update: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """Wait until nothing will happen to a job any more; gives it as it ended, whichever way.
 
         Args:
-            limit: stop after so many; None goes through all.
-            status: only jobs in this state.
-            dataset: only jobs on it.
-            variant: only jobs with it.
-            model: only jobs of it, such as "cnn" or "torchvision/resnet50".
-            name: only jobs whose name begins so.
-            tags: only jobs with all of these, each "team" or "team:vision".
-            owner: only jobs of theirs.
-        """
-        filters = Filters(
-            status=status, dataset=dataset, variant=variant, model=model, name=name, tags=tags, owner=owner
-        )
-        cursor: str | None = None
-        left = limit
-        while left is None or left > 0:
-            size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
-            page = self._run(calls.page(filters, limit=size, cursor=cursor))
-            yield from page.jobs
-            cursor = page.next
-            if cursor is None:
-                return
-            left = None if left is None else left - len(page.jobs)
+            job: which.
+            timeout_s: how long to wait at most; None waits for ever.
+            on_update: called with the job at the first look, and whenever it has changed since.
 
-    def cancel(self, job_id: str) -> Job:
+        Raises:
+            WaitTimedOut: it has not ended in time.
+        """
+        return self._run(flows.waited(job, timeout_s=timeout_s, on_update=on_update, within_s=self._retry_s))
+
+    def follow(self, job: Job | str, *, after: str | None = None) -> Iterator[JobEvent]:
+        """Go through what happens to a job, from its beginning to its end, as it happens. The stream is opened again
+        where it breaks off: nothing is missed, and nothing comes twice.
+
+        Args:
+            job: which.
+            after: the id of an event; only what came after it.
+
+        Raises:
+            RequestFailed: `history-lost`, the server has it no more; `parameters-invalid`, `after` is no event's id.
+        """
+        following = Following(job, after=after, url=self.base_url, within_s=self._retry_s)
+        while not following.ended:
+            broken: ServerUnavailable | LimitReached | None = None
+            try:
+                with self._opened(following.call()) as response:
+                    for message in following.opened(response) or ():
+                        if event := following.received(message):
+                            yield event
+            except (ServerUnavailable, LimitReached) as error:
+                broken = error
+            if not following.ended:
+                self._perform(following.pause_after(broken))
+
+    def metrics(
+        self,
+        job: Job | str,
+        *,
+        names: Sequence[str] = (),
+        since: str | None = None,
+        max_points: int | None = None,
+        superseded: bool = False,
+    ) -> Curves:
+        """Read what was measured in the course of a job.
+
+        Args:
+            job: which.
+            names: only these series; none gives all.
+            since: only what came after; `last` of earlier curves.
+            max_points: at most so many, evenly chosen, the first and the last among them; None gives all.
+            superseded: also points that a later run has taken back, having gone on from before them.
+
+        Raises:
+            RequestFailed: `history-lost`, the server has them no more.
+        """
+        wanted = calls.series(job, names=names, since=since, max_points=max_points, superseded=superseded)
+        return Curves.of(self._send(wanted))
+
+    def logs(
+        self,
+        job: Job | str,
+        *,
+        source: LogSource = "engine",
+        attempt: int | None = None,
+        run: int | None = None,
+        tail: int | None = None,
+        follow: bool = False,
+    ) -> Iterator[str]:
+        """Go through the lines of a job's log.
+
+        Args:
+            job: which.
+            source: what its engine has printed, or what has happened to the job, as JSON.
+            attempt: of which attempt; None takes the latest run of all. Of engines alone.
+            run: of which run, as the job's `attempts` number them. Of engines alone.
+            tail: how many lines, from the end; None takes the server's 1,000.
+            follow: go on with what is written until the job, or the attempt or run, has come to its end.
+
+        Raises:
+            ServerUnavailable: while following, the connection broke. It is not opened again, as lines have no ids.
+            RequestFailed: `log-missing`, the run's is gone; `parameters-invalid`, these do not go together.
+        """
+        call = calls.log(job, source=source, attempt=attempt, run=run, tail=tail, follow=follow)
+        if not follow:
+            yield from self._send(call)
+            return
+        lines = Lines(skip_empty=source == "events")  # those say that the connection is alive
+        with self._opened(call) as response:
+            for chunk in response.iter_bytes():
+                yield from lines.fed(chunk)
+        yield from lines.rest()
+        if attempt is None and run is None:
+            self._run(flows.log_ended(job, url=self.base_url, within_s=self._retry_s))
+
+    def cancel(self, job: Job | str) -> Job:
         """Cancel a job: at once while it waits, soon while it runs. Cancelling again changes nothing.
 
         Raises:
-            JobNotFound: there is none with this id.
             EventRefused: it has ended otherwise.
         """
-        return self._run(calls.ask(job_id, "cancel"))
+        return self._send(calls.ask(job, "cancel"))
 
-    def cancel_all(
-        self,
-        *,
-        status: str | None = None,
-        dataset: str | None = None,
-        variant: str | None = None,
-        model: str | None = None,
-        name: str | None = None,
-        tags: Sequence[str] = (),
-        owner: str | None = None,
-        everything: bool = False,
-    ) -> Cancelled:
-        """Cancel every job that fits and has not ended; says how many. The filters are those of `jobs`.
+    def pause(self, job: Job | str) -> Job:
+        """Pause a job: at once while it waits; while it runs, once it has written a checkpoint. Again changes nothing.
+
+        Raises:
+            EventRefused: it has ended, or is being cancelled.
+        """
+        return self._send(calls.ask(job, "pause"))
+
+    def resume(self, job: Job | str) -> Job:
+        """Queue a paused job again, to go on from its checkpoint, or take the wish to pause it back.
+
+        Raises:
+            EventRefused: it has ended, or is being cancelled.
+        """
+        return self._send(calls.ask(job, "resume"))
+
+    def retry(self, job: Job | str, *, from_checkpoint: bool = False) -> Job:
+        """Queue a failed or cancelled job again.
 
         Args:
-            status: only jobs in this state.
-            dataset: only jobs on it.
-            variant: only jobs with it.
-            model: only jobs of it.
-            name: only jobs whose name begins so.
-            tags: only jobs with all of these.
-            owner: only jobs of theirs.
+            job: which.
+            from_checkpoint: go on from its last checkpoint instead of starting over.
+
+        Raises:
+            EventRefused: it has not failed, nor was it cancelled.
+            RequestFailed: `checkpoint-missing`, it has none to go on from.
+        """
+        return self._send(calls.retry(job, from_checkpoint=from_checkpoint))
+
+    def delete(self, job: Job | str) -> None:
+        """Delete a job that has ended, with its files, for good.
+
+        Raises:
+            RequestFailed: `deletion-refused`, it has not ended.
+        """
+        self._run(flows.deleted(job, self._retry_s))
+
+    def cancel_all(self, *, everything: bool = False, **filters: Unpack[JobFilters]) -> Cancelled:
+        """Cancel every job that fits and has not ended; says how many. The filters are those of `list`.
+
+        Args:
             everything: cancel all jobs; must be said where no filter is.
+            **filters: which jobs.
 
         Raises:
             ValueError: neither a filter nor `everything` is given, or both.
         """
-        filters = Filters(
-            status=status, dataset=dataset, variant=variant, model=model, name=name, tags=tags, owner=owner
-        )
-        if everything == bool(filters.parameters()):
-            raise ValueError("give filters, or everything=True alone to cancel every job")
-        cancelled, requested, cursor = 0, 0, None
-        while True:
-            done = self._run(calls.cancel_all(filters, cursor=cursor))
-            cancelled, requested, cursor = cancelled + done.cancelled, requested + done.requested, done.next
-            if cursor is None:
-                return Cancelled(cancelled=cancelled, requested=requested, next=None)
+        return self._run(flows.all_cancelled(filters, everything, self._retry_s))
 
-    def delete(self, job_id: str) -> None:
-        """Delete a job that has ended, with its files, for good.
+    def checkpoints(self, job: Job | str) -> list[StoredCheckpoint]:
+        """What a job can go on from, the latest first."""
+        return self._send(calls.checkpoints(job)).checkpoints
 
-        Raises:
-            JobNotFound: there is none with this id.
-            RequestFailed: `deletion-refused`, it has not ended.
-        """
-        sent = 0
+    def deliveries(self, job: Job | str) -> DeliveryList:
+        """What a job's webhook was told, and is to be told."""
+        return self._send(calls.deliveries(job))
 
-        def attempt() -> None:
-            nonlocal sent
-            sent += 1
-            try:
-                self._once(calls.delete(job_id))
-            except JobNotFound:
-                if sent == 1:
-                    raise  # else an earlier one has deleted it, and its answer got lost
-
-        self._repeat(attempt)
-
-    def checkpoints(self, job_id: str) -> list[StoredCheckpoint]:
-        """What a job can go on from, the latest first.
-
-        Raises:
-            JobNotFound: there is none with this id.
-        """
-        return self._run(calls.checkpoints(job_id)).checkpoints
-
-    def pause(self, job_id: str) -> Job:
-        """Pause a job: at once while it waits; while it runs, once it has written a checkpoint. Again changes nothing.
-
-        Raises:
-            JobNotFound: there is none with this id.
-            EventRefused: it has ended, or is being cancelled.
-        """
-        return self._run(calls.ask(job_id, "pause"))
-
-    def resume(self, job_id: str) -> Job:
-        """Queue a paused job again, to go on from its checkpoint, or take the wish to pause it back.
-
-        Raises:
-            JobNotFound: there is none with this id.
-            EventRefused: it has ended, or is being cancelled.
-        """
-        return self._run(calls.ask(job_id, "resume"))
-
-    def retry(self, job_id: str, *, from_checkpoint: bool = False) -> Job:
-        """Queue a job again that failed or was cancelled, with as many attempts as it had at first.
+    def download(self, job: Job | str, name: str, path: str | Path) -> Path:
+        """Fetch a file that a job has made; says where it lies. It appears there whole and verified, or not at all. One
+        that broke off is gone on with, by this call and by the next one with the same target.
 
         Args:
-            job_id: which job.
-            from_checkpoint: go on from its latest checkpoint; else start over.
+            job: whose.
+            name: the artifact's, such as "model.safetensors".
+            path: the file to write, or the folder to put it in under its name.
 
         Raises:
-            JobNotFound: there is none with this id.
-            EventRefused: it has succeeded, or is paused.
-            RequestFailed: `checkpoint-missing`, it has none.
+            ArtifactNotFound: the job has none of this name, or its file is gone.
+            DownloadCorrupt: what arrived is not what the job recorded.
+            OSError: it cannot be written.
         """
-        return self._run(calls.retry(job_id, from_checkpoint=from_checkpoint))
-
-    def download(self, job_id: str, name: str, path: Path | str) -> Path:
-        """Fetch a file that the job has made; nothing stands at `path` before it is whole and verified.
-
-        Args:
-            job_id: which job.
-            name: as in the job's `artifacts`.
-            path: where to put the file, or the folder to put it in under its name.
-
-        Raises:
-            JobNotFound: there is none with this id.
-            ArtifactNotFound: the job has no file of this name.
-            DownloadCorrupt: what arrived does not have the recorded checksum.
-        """
-        artifact = self._artifact(job_id, name)
-        target = Path(path) / artifact.name if Path(path).is_dir() else Path(path)
-        self._repeat(lambda: self._fetch(artifact, target))
+        artifact = self._run(flows.found(job, name, self._retry_s))
+        target = placed(path, artifact.name)
+        tries = Tries(self._retry_s)
+        with Incoming(job, artifact, target) as incoming:
+            while not incoming.arrived:
+                try:
+                    if incoming.lacks:
+                        with self._opened(incoming.call()) as response:
+                            incoming.begin(response)
+                            for chunk in response.iter_bytes():
+                                incoming.write(chunk)
+                                tries.succeeded()
+                    incoming.keep()
+                except (ServerUnavailable, LimitReached) as error:
+                    self._perform(tries.pause_after(error))
         return target
+
+    def workers(self) -> list[Worker]:
+        """Who trains: every worker that has not left."""
+        return self._send(calls.workers())
+
+    def drain(self, worker_id: str) -> Worker:
+        """Have a worker take no more jobs, put back those that it trains, and stop.
+
+        Raises:
+            RequestFailed: `worker-not-found`, there is none of this name.
+        """
+        return self._send(calls.drain(worker_id))
+
+    def ready(self) -> Readiness:
+        """Ask whether the server can take jobs."""
+        return self._send(calls.readiness())
+
+    def variants(self) -> list[VariantEntry]:
+        """The SAM variants that a job can name, with options and costs."""
+        return self._send(calls.variants())
+
+    def datasets(self) -> list[DatasetEntry]:
+        """The datasets that a job can name, with options and sizes."""
+        return self._send(calls.datasets())
+
+    def models(self) -> list[ModelEntry]:
+        """The models that a job can name, with options and sizes."""
+        return self._send(calls.models())
+
+    def optimizers(self) -> list[OptimizerEntry]:
+        """The base optimizers that a job can name, with options."""
+        return self._send(calls.optimizers())
+
+    def schedules(self) -> list[ScheduleEntry]:
+        """The schedules of the learning rate that a job can name, with options."""
+        return self._send(calls.schedules())
+
+    def functions(self) -> list[FunctionEntry]:
+        """The test functions that a job can name, with their minima."""
+        return self._send(calls.functions())
+
+    # the last one: it hides the built-in type from what stands below it
+    def list(self, *, limit: int | None = None, **filters: Unpack[JobFilters]) -> Iterator[Job]:
+        """Go through the jobs that fit, newest first, asking for more as needed.
+
+        Args:
+            limit: stop after so many; None goes through all.
+            **filters: which jobs.
+        """
+        pages = Pages(filters, limit=limit)
+        while pages.more:
+            yield from self._run(pages.next(self._retry_s)).jobs
 
     def close(self) -> None:
         """Close the connections."""
@@ -303,75 +349,37 @@ class Client:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _artifact(self, job_id: str, name: str) -> Artifact:
-        artifacts = {artifact.name: artifact for artifact in self.get(job_id).artifacts}
-        if name not in artifacts:
-            detail = f"job {job_id} has no artifact {name}; it has {', '.join(artifacts) or 'none yet'}"
-            raise ArtifactNotFound(status=404, slug="artifact-not-found", detail=detail)
-        return artifacts[name]
+    @property
+    def _retry_s(self) -> float:
+        return self._connection.retry_s
 
-    def _fetch(self, artifact: Artifact, target: Path) -> None:
-        with self._translated(), self._http.stream("GET", artifact.href) as response:
-            if not response.is_success:
-                raise failure(self.base_url, response.status_code, response.read())
-            with Incoming(target) as incoming:
-                for chunk in response.iter_bytes():
-                    incoming.write(chunk)
-                incoming.keep_if(name=artifact.name, sha256=artifact.sha256)
+    def _send(self, call: Call[T]) -> T:
+        return self._run(flows.sent(call, self._retry_s))
 
-    def _run(self, call: Call[T]) -> T:
-        return self._repeat(lambda: self._once(call)) if call.repeatable else self._once(call)
-
-    def _once(self, call: Call[T]) -> T:
-        headers = dict(call.headers) if call.body is None else {"Content-Type": "application/json", **call.headers}
-        with self._translated():
-            response = self._http.request(
-                call.method, call.path, params=call.parameters, content=call.body, headers=headers
-            )
-        if not response.is_success:
-            raise failure(self.base_url, response.status_code, response.content)
+    def _run(self, flow: Flow[T]) -> T:
         try:
-            return call.read(response.content)
-        except ValueError as error:
-            raise AnswerUnreadable(self.base_url, str(error)) from error
+            step = next(flow)
+            while True:
+                try:
+                    outcome = self._perform(step)
+                except LowlandError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(outcome)
+        except StopIteration as end:
+            return end.value
 
-    def _repeat(self, attempt: Callable[[], T]) -> T:
-        pauses = _pauses(within_s=self._retry_s)
-        while True:
-            try:
-                return attempt()
-            except ServerUnavailable:
-                pause_s = next(pauses, None)
-                if pause_s is None:
-                    raise
-                time.sleep(pause_s)
+    def _perform(self, step: Step) -> object:
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        with self._connection.translated():
+            response = self._http.request(**self._connection.request(step))
+        return self._connection.result(step, response)
 
     @contextmanager
-    def _translated(self) -> Generator[None]:
-        try:
-            yield
-        except httpx2.TransportError as error:
-            raise ServerUnavailable(self.base_url, str(error) or type(error).__name__) from error
-        except httpx2.DecodingError as error:
-            raise AnswerUnreadable(self.base_url, str(error)) from error
-
-
-def _authorization(api_key: str) -> dict[str, str]:
-    key = api_key.strip()
-    if not re.fullmatch(r"[\x21-\x7e]*", key):
-        raise ValueError("api_key holds what cannot be sent; give it as `lowland keys create` printed it")
-    return {"Authorization": f"Bearer {key}"} if key else {}
-
-
-def _is_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host == "localhost" or host.startswith("127.") or host == "::1"
-
-
-def _pauses(*, within_s: float) -> Iterator[float]:
-    """Growing pauses, until the time is over."""
-    deadline = time.monotonic() + within_s
-    pause_s = FIRST_PAUSE_S
-    while time.monotonic() + pause_s < deadline:
-        yield pause_s
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+    def _opened(self, call: Call[Any]) -> Generator[httpx2.Response]:
+        with self._connection.translated(), self._http.stream(**self._connection.request(call)) as response:
+            if not succeeded(response):
+                response.read()
+                self._connection.check(response)
+            yield response

@@ -377,3 +377,16 @@ class WorkerList(ResourceModel):
     """Every worker that has not left."""
 
     workers: list[Worker]
+
+
+class Readiness(ResourceModel):
+    """The server can take jobs."""
+
+    redis: Literal[True] = True
+    """Redis answers."""
+    workers: int
+    """Live workers; without any, jobs are taken and wait."""
+    queued: int
+    """Jobs waiting."""
+    running: int
+    """Jobs being trained."""

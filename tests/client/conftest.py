@@ -1,14 +1,16 @@
-"""A real API process, and the client connected to it."""
+"""A real API process, and the clients connected to it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from ledger import Keys, Ledger
-from lowland.client import Client
+from lowland import Client
 from tests.api.conftest import Worker
 from tests.api.servers import api_server
+from tests.client.awaiting import awaiting
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +30,18 @@ def server(redis_url: str, session_keys: Keys, artifact_dir: Path) -> Iterator[s
         yield url
 
 
+Opening = Callable[..., AbstractContextManager[Client]]
+
+
+@pytest.fixture(params=[Client, awaiting], ids=["blocking", "asyncio"])
+def opening(request: pytest.FixtureRequest) -> Opening:
+    """Makes clients, blocking ones and those for asyncio."""
+    return request.param
+
+
 @pytest.fixture
-def client(server: str) -> Iterator[Client]:
-    with Client(server, timeout_s=10) as opened:
+def client(server: str, opening: Opening) -> Iterator[Client]:
+    with opening(server, timeout_s=10) as opened:
         yield opened
 
 

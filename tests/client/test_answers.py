@@ -9,7 +9,7 @@ import pytest
 from api.problems import KINDS, TYPE_PREFIX
 from lowland import errors
 from lowland.client import answers
-from lowland.client.answers import failure, read
+from lowland.client.answers import Answer, failure, read
 from lowland.errors import LowlandError, RequestFailed, ServerUnavailable
 from lowland.spec.resource import Job, JobPage
 from lowland.spec.sam import Friendly, RhoSchedule
@@ -91,8 +91,8 @@ def test_what_is_no_job_is_no_job(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"[1]", b"{}", b"\xff"])
 def test_an_error_that_is_no_problem_document_is_told_by_its_status(body: bytes) -> None:
-    refused = failure(URL, 418, body)
-    away = failure(URL, 502, body)
+    refused = failure(URL, Answer(status=418, headers={}, body=body))
+    away = failure(URL, Answer(status=502, headers={}, body=body))
 
     assert isinstance(refused, RequestFailed)
     assert (refused.status, refused.slug, str(refused)) == (418, "", "the server answered 418")
@@ -117,7 +117,7 @@ def test_every_problem_of_the_server_is_an_error(kind: Any) -> None:
         "errors": [{"field": "epochs", "value": 0, "detail": "what happened"}],
     }
 
-    error = failure(URL, kind.status, json.dumps(document).encode())
+    error = failure(URL, Answer(status=kind.status, headers={}, body=json.dumps(document).encode()))
 
     assert isinstance(error, LowlandError)
     assert "what happened" in str(error)

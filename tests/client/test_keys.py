@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ledger import Keys, Ledger, access
-from lowland.client import Client
+from lowland import Client
 from lowland.errors import JobNotFound, KeyRefused, LimitReached, NotAllowed
 from lowland.spec.access import Scope
 from tests.api.servers import api_server
@@ -41,7 +41,7 @@ def test_a_key_is_shown_and_what_it_is_not_good_for_has_a_name(
 
     with Client(guarded) as mine, Client(guarded, api_key=reads) as his, Client(guarded, api_key="") as nobodys:
         job = mine.submit(SPEC)
-        assert [each.id for each in mine.jobs()] == [job.id]
+        assert [each.id for each in mine.list()] == [job.id]
         with pytest.raises(LimitReached, match="ada may have 1 jobs"):
             mine.submit(SPEC)
         with pytest.raises(NotAllowed, match="scope submit"):

@@ -2,57 +2,28 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from ledger import Keys
-from lowland.client import Client
-from lowland.errors import RequestFailed, ServerUnavailable
+from lowland import Client
+from lowland.errors import JobNotFound, LimitReached, RequestFailed, ServerUnavailable, SpecInvalid
 from tests.api.servers import api_server
+from tests.client.conftest import Opening
+from tests.client.relay import answer, relayed
 from tests.conftest import free_port
 
 
-@contextmanager
-def losing_answers(url: str, times: int) -> Iterator[tuple[str, list[int]]]:
-    """Something between a client and the server that passes POSTs on, and hangs up instead of answering so many times.
-
-    Gives its address, and the statuses of the answers that it has kept to itself.
-    """
-    lost: list[int] = []
-
-    class Between(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            answer = httpx2.post(url + self.path, content=body, headers=dict(self.headers), trust_env=False)
-            if len(lost) < times:
-                lost.append(answer.status_code)
-                return
-            self.send_response(answer.status_code)
-            self.send_header("content-length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
-
-    with HTTPServer(("127.0.0.1", 0), Between) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", lost
-        finally:
-            server.shutdown()
-            serving.join()
-
-
-def test_reading_outlasts_a_restart(client: Client, redis_url: str, session_keys: Keys, artifact_dir: Path) -> None:
+def test_reading_outlasts_a_restart(
+    client: Client, opening: Opening, redis_url: str, session_keys: Keys, artifact_dir: Path
+) -> None:
     """Asked while nobody listens, answered by a server that starts later on the same ledger."""
     job = client.submit({"dataset": "digits"})
     port = free_port()
 
-    with ExitStack() as running, Client(f"http://127.0.0.1:{port}", retry_s=30) as early:
+    with ExitStack() as running, opening(f"http://127.0.0.1:{port}", retry_s=30) as early:
         late = threading.Timer(
             0.2, lambda: running.enter_context(api_server(redis_url, session_keys, artifact_dir, port=port))
         )
@@ -63,14 +34,74 @@ def test_reading_outlasts_a_restart(client: Client, redis_url: str, session_keys
     assert found == job
 
 
-def test_a_submit_whose_answer_was_lost_is_sent_again_and_makes_one_job(client: Client) -> None:
+def test_a_submit_whose_answer_was_lost_is_sent_again_and_makes_one_job(client: Client, opening: Opening) -> None:
     name = uuid.uuid4().hex
 
-    with losing_answers(client.base_url, 2) as (url, lost), Client(url, retry_s=30) as cut_off:
+    with relayed(client.base_url, 20, 200) as relay, opening(relay.url) as cut_off:
         job = cut_off.submit({"dataset": "digits", "name": name})
 
-    assert lost == [201, 201]
-    assert [known.id for known in client.jobs() if known.spec.name == name] == [job.id]
+    assert len(relay.lines("POST /jobs")) == 3
+    assert [known.id for known in client.list() if known.spec.name == name] == [job.id]
+
+
+def test_the_error_of_a_submit_has_its_key(client: Client, opening: Opening) -> None:
+    """Whoever gives up after a cut can find out later, from another process too."""
+    name = uuid.uuid4().hex
+    spec = {"dataset": "digits", "name": name}
+
+    with relayed(client.base_url, 20) as relay, opening(relay.url, retry_s=0) as cut_off:
+        with pytest.raises(ServerUnavailable) as lost:
+            cut_off.submit(spec)
+        assert lost.value.idempotency_key is not None
+        job = cut_off.submit(spec, idempotency_key=lost.value.idempotency_key)
+
+    assert [known.id for known in client.list() if known.spec.name == name] == [job.id]
+    with pytest.raises(SpecInvalid) as refused:
+        client.submit({"dataset": "nothing"}, idempotency_key="mine")
+    assert refused.value.idempotency_key == "mine"
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable", "502 Bad Gateway"])
+def test_a_server_that_says_later_is_asked_later(client: Client, opening: Opening, status: str) -> None:
+    job = client.submit({"dataset": "digits"})
+    later = answer(status, "Retry-After: 0")
+
+    with relayed(client.base_url, later, later) as relay, opening(relay.url) as patient:
+        assert patient.get(job) == job
+
+    assert len(relay.lines("GET /jobs/")) == 3
+
+
+def test_a_refused_retry_is_sent_again(client: Client, opening: Opening) -> None:
+    """Unlike a lost one, which may have been carried out."""
+    job = client.cancel(client.submit({"dataset": "digits"}))
+
+    with relayed(client.base_url, answer("429 Too Many Requests")) as relay, opening(relay.url) as patient:
+        assert patient.retry(job).status == "queued"
+
+
+def test_who_is_told_to_come_much_later_does_not_wait(client: Client, opening: Opening) -> None:
+    limited = answer("429 Too Many Requests", "Retry-After: 3600", body=b'{"detail": "enough"}')
+    away = answer("503 Service Unavailable", "Retry-After: 7200")
+
+    with relayed(client.base_url, limited, away) as relay, opening(relay.url) as impatient:
+        with pytest.raises(LimitReached, match="enough") as enough:
+            impatient.get("x")
+        with pytest.raises(ServerUnavailable) as busy:
+            impatient.get("x")
+
+    assert (enough.value.retry_after_s, busy.value.retry_after_s) == (3600, 7200)
+
+
+def test_a_deletion_whose_answer_got_lost_is_no_failure(client: Client, opening: Opening) -> None:
+    job = client.cancel(client.submit({"dataset": "digits"}))
+
+    with relayed(client.base_url, 10) as relay, opening(relay.url) as cut_off:
+        cut_off.delete(job)
+
+    assert len(relay.lines("DELETE")) == 2
+    with pytest.raises(JobNotFound):
+        client.delete(job)
 
 
 def test_a_key_of_ones_own_gives_the_same_job_from_anywhere(client: Client) -> None:
@@ -86,18 +117,22 @@ def test_a_key_of_ones_own_gives_the_same_job_from_anywhere(client: Client) -> N
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "grün", "a\nb", " a", "a "])
-def test_a_key_that_no_header_carries_is_refused_at_once(key: str) -> None:
+def test_a_key_that_no_header_carries_is_refused_at_once(opening: Opening, key: str) -> None:
     with (
-        Client(f"http://127.0.0.1:{free_port()}", retry_s=3600) as client,
+        opening(f"http://127.0.0.1:{free_port()}", retry_s=3600) as client,
         pytest.raises(ValueError, match="255 printable"),
     ):
         client.submit({"dataset": "digits"}, idempotency_key=key)
 
 
-def test_a_retry_is_sent_once() -> None:
+def test_a_retry_is_sent_once(client: Client, opening: Opening) -> None:
     """Whether a lost one was carried out nobody knows: the job may have failed again since."""
-    with Client(f"http://127.0.0.1:{free_port()}", retry_s=3600) as client, pytest.raises(ServerUnavailable):
-        client.retry("0199f3a0-0000-7000-8000-000000000000")
+    job = client.cancel(client.submit({"dataset": "digits"}))
+
+    with relayed(client.base_url, 10) as relay, opening(relay.url) as cut_off, pytest.raises(ServerUnavailable):
+        cut_off.retry(job)
+
+    assert len(relay.lines("POST")) == 1
 
 
 def test_a_server_without_redis_is_unavailable(keys: Keys, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lowland.client import Client
+from lowland import Client
 from tests.stack.house import House, house
 
 #: Seconds a silent worker keeps its job.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lowland.client import Client
+from lowland import Client
 from lowland.spec import Status
 from tests.e2e.training import ENDLESS, SMALL, engine_of, finished, outcomes, training
 from tests.stack.house import House, alive, house

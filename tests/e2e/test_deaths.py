@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from ledger import LedgerSettings
-from lowland.client import Client
+from lowland import Client
 from lowland.spec import Status
 from tests.e2e.training import SMALL, engine_of, finished, outcomes, runner_of, training
 from tests.stack.house import House, alive, house

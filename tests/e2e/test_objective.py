@@ -7,7 +7,7 @@ from typing import Any, Literal
 import httpx2
 import pytest
 
-from lowland.client import Client
+from lowland import Client
 from lowland.spec import Status
 from lowland.spec.resource import Objective
 from tests.e2e.training import SMALL, finished

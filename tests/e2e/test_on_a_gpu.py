@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lowland.client import Client
+from lowland import Client
 from lowland.spec import Status
 from tests.e2e.training import SMALL, finished
 

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from lowland.client import Client
+from lowland import Client
 from lowland.spec import Status
 from tests.e2e.training import ENDLESS, SMALL, engine_of, finished, outcomes, training
 from tests.stack.house import House, alive

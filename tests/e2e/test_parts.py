@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ledger import Keys
-from lowland.client import Client
+from lowland import Client
 from lowland.spec import Status
 from tests.conftest import free_port
 from tests.e2e.training import SMALL, finished, outcomes
@@ -47,7 +47,7 @@ def test_uvicorn_celery_and_the_keeper_work_alone(redis_url: str, keys: Keys, tm
             running.enter_context(part(*module, log=tmp_path / name, environment=environment))
             for name, module in parts.items()
         ]
-        assert list(client.jobs()) == []  # which is asked again until the API answers
+        assert list(client.list()) == []  # which is asked again until the API answers
         job = finished(client, client.submit(SMALL))
 
     assert (job.status, outcomes(job)) == (Status.SUCCEEDED, [(1, "succeeded")])

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
-from lowland.client import Client
+from lowland import Client
 from lowland.spec import Status
 from tests.e2e.training import ENDLESS, SMALL, engine_of, finished, outcomes, training
 from tests.stack.house import House, alive, get_json, house

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import psutil
 
-from lowland.client import Client
+from lowland import Client
 from lowland.spec.resource import Job
 from tests.stack.house import House
 from tests.waiting import until
@@ -50,7 +50,7 @@ def training(client: Client, job: Job) -> Job:
 
 def finished(client: Client, job: Job) -> Job:
     """The job, once nothing will happen to it any more."""
-    return client.wait(job.id, timeout_s=PATIENCE_S, poll_s=0.05)
+    return client.wait(job.id, timeout_s=PATIENCE_S)
 
 
 def outcomes(job: Job) -> list[tuple[int, str | None]]:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from ledger import Keys, LedgerUnavailable
-from lowland.client import Client
+from lowland import Client
 from lowland.spec import Status
 from tests.faults.fleet import ENDLESS, SMALL, TINY, Fleet, frozen, outcomes
 from tests.stack.house import alive, house
@@ -157,7 +157,7 @@ def test_a_job_that_was_accepted_survives_a_redis_that_is_killed_again_and_again
             for thread in posting:
                 thread.join(60)
         with Client(running.url, retry_s=30) as client:
-            known = [client.wait(job.id, timeout_s=90, poll_s=0.1) for job in list(client.jobs())]
+            known = [client.wait(job.id, timeout_s=90) for job in list(client.list())]
 
     ids = [job.id for job in known]
     assert len(ids) == len(set(ids))
