@@ -22,6 +22,7 @@ E = TypeVar("E", bound="AnyEntry")
 
 _name = click.argument("name", required=False)
 _SUMMARY: Final = Column(head="WHAT IT IS", cut=True)
+_FORMULA: Final = Column(head="FORMULA", cut=True)
 
 
 @click.command()
@@ -30,24 +31,24 @@ _SUMMARY: Final = Column(head="WHAT IT IS", cut=True)
 def variants(name: str | None, as_json: bool) -> None:
     """List the SAM variants, or show the options of one.
 
-    COST is the time of a step as a multiple of plain training's, COPIES the memory beside the base optimizer, in copies of
-    the weights.
+    COST is the time of a step as a multiple of plain training's, COPIES the memory beside the base optimizer, in copies
+    of the weights.
     """
     columns = [Column(head="VARIANT"), Column(head="COST", right=True), Column(head="COPIES", right=True), _SUMMARY]
 
     def row(entry: "VariantEntry") -> list[str]:
         return [entry.name, f"{entry.cost:.3g}", str(entry.copies), entry.summary]
 
-    _show(name, as_json, "variant", lambda client: client.variants().variants, columns, row)
+    _show(name, as_json, "variant", lambda client: client.variants(), columns, row)
 
 
 @click.command()
 @_name
 @json_option
 def datasets(name: str | None, as_json: bool) -> None:
-    """List the datasets, or show the options of one and the recipe that suits it.
+    """List the datasets, or show the options of one.
 
-    What is not known before a dataset is read is shown as -.
+    One is shown with the recipe that suits it. What is not known before a dataset is read is shown as -.
     """
     columns = [
         Column(head="DATASET"),
@@ -64,20 +65,23 @@ def datasets(name: str | None, as_json: bool) -> None:
         shape = "x".join(str(side) for side in entry.shape) if entry.shape else wording.NONE
         return [entry.name, ", ".join(entry.tasks), shape, *counts, entry.summary]
 
-    _show(name, as_json, "dataset", lambda client: client.datasets().datasets, columns, row)
+    _show(name, as_json, "dataset", lambda client: client.datasets(), columns, row)
 
 
 @click.command()
 @_name
 @json_option
 def models(name: str | None, as_json: bool) -> None:
-    """List the models, or show the options of one and its size on each dataset."""
+    """List the models, or show the options of one.
+
+    One is shown with its size on each dataset.
+    """
     columns = [Column(head="MODEL"), Column(head="TASKS", drop=1), Column(head="INPUTS"), _SUMMARY]
 
     def row(entry: "ModelEntry") -> list[str]:
         return [entry.name, ", ".join(entry.tasks), ", ".join(entry.inputs), entry.summary]
 
-    _show(name, as_json, "model", lambda client: client.models().models, columns, row)
+    _show(name, as_json, "model", lambda client: client.models(), columns, row)
 
 
 @click.command()
@@ -90,27 +94,27 @@ def optimizers(name: str | None, as_json: bool) -> None:
     def row(entry: "OptimizerEntry") -> list[str]:
         return [entry.name, ", ".join(entry.tasks), entry.summary]
 
-    _show(name, as_json, "optimizer", lambda client: client.optimizers().optimizers, columns, row)
+    _show(name, as_json, "optimizer", lambda client: client.optimizers(), columns, row)
 
 
 @click.command()
 @_name
 @json_option
 def schedules(name: str | None, as_json: bool) -> None:
-    """List the courses of the learning rate, or show the options of one."""
+    """List the learning rate's schedules, or show one."""
     columns = [Column(head="SCHEDULE"), _SUMMARY]
 
     def row(entry: "Entry") -> list[str]:
         return [entry.name, entry.summary]
 
-    _show(name, as_json, "schedule", lambda client: client.schedules().schedules, columns, row)
+    _show(name, as_json, "schedule", lambda client: client.schedules(), columns, row)
 
 
 @click.command()
 @_name
 @json_option
 def functions(name: str | None, as_json: bool) -> None:
-    """List the test functions, or show where one starts and ends."""
+    """List the test functions, or show one."""
     columns = [Column(head="FUNCTION"), Column(head="VARIABLES"), Column(head="LEAST", right=True), _FORMULA]
 
     def row(entry: "FunctionEntry") -> list[str]:
@@ -118,10 +122,7 @@ def functions(name: str | None, as_json: bool) -> None:
         variables = most if str(entry.fewest) == most else f"{entry.fewest} to {most}"
         return [entry.name, variables, wording.number(entry.least), entry.formula]
 
-    _show(name, as_json, "function", lambda client: client.functions().functions, columns, row)
-
-
-_FORMULA: Final = Column(head="FORMULA", cut=True)
+    _show(name, as_json, "function", lambda client: client.functions(), columns, row)
 
 
 class NameUnknown(LowlandError):

@@ -14,7 +14,10 @@ Examples:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that has a shell complete `lowland`; to be read by it at its start."""
+    """Print the script that has a shell complete `lowland`.
+
+    The shell is to read it when it starts.
+    """
     made = get_completion_class(shell)
     assert made is not None  # click has these three
     script = made(ctx.find_root().command, {}, "lowland", "_LOWLAND_COMPLETE")

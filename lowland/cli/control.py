@@ -8,11 +8,12 @@ import click
 
 from lowland.cli.connecting import connected
 from lowland.cli.exits import Exit, code_of, say
-from lowland.cli.filters import Filters, filtered
+from lowland.cli.filters import filtered
 from lowland.cli.printing import json_option, print_json, print_line
 from lowland.errors import RequestFailed
 
 if TYPE_CHECKING:
+    from lowland.client import JobFilters
     from lowland.spec.resource import Job
 
 
@@ -29,7 +30,7 @@ Examples:
 @click.option("--all", "everything", is_flag=True, help="Every job that has not ended.")
 @filtered
 @json_option
-def cancel(job_ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Unpack[Filters]) -> None:
+def cancel(job_ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Unpack["JobFilters"]) -> None:
     """Cancel jobs, by their ids or all that fit.
 
     What waits is cancelled at once, what runs soon. Cancelling again changes nothing.
@@ -51,7 +52,10 @@ def cancel(job_ids: tuple[str, ...], everything: bool, as_json: bool, **filters:
 @_ids
 @json_option
 def pause(job_ids: tuple[str, ...], as_json: bool) -> None:
-    """Pause jobs: at once while they wait, else once a checkpoint is written. Pausing again changes nothing."""
+    """Pause jobs, to be resumed later.
+
+    What waits is paused at once, what runs once it has written a checkpoint. Pausing again changes nothing.
+    """
     with connected() as client:
         _on_each(job_ids, client.pause, as_json=as_json)
 
@@ -60,7 +64,10 @@ def pause(job_ids: tuple[str, ...], as_json: bool) -> None:
 @_ids
 @json_option
 def resume(job_ids: tuple[str, ...], as_json: bool) -> None:
-    """Queue paused jobs again, to go on from their checkpoints, or take the wish to pause back."""
+    """Queue paused jobs again, to go on from their checkpoints.
+
+    Of a job that is still running it takes the wish to pause back.
+    """
     with connected() as client:
         _on_each(job_ids, client.resume, as_json=as_json)
 
@@ -70,7 +77,10 @@ def resume(job_ids: tuple[str, ...], as_json: bool) -> None:
 @click.option("--from-checkpoint", is_flag=True, help="Go on from the latest checkpoint; else start over.")
 @json_option
 def retry(job_ids: tuple[str, ...], from_checkpoint: bool, as_json: bool) -> None:
-    """Queue jobs again that failed or were cancelled, with as many attempts as they had at first."""
+    """Queue failed or cancelled jobs again.
+
+    With as many attempts as they had at first.
+    """
     with connected() as client:
         _on_each(job_ids, lambda job_id: client.retry(job_id, from_checkpoint=from_checkpoint), as_json=as_json)
 

@@ -34,8 +34,8 @@ Examples:
 def get(names: tuple[str, ...], as_json: bool) -> None:
     """Download datasets to where workers look for them, check their files, and say where they lie.
 
-    They go into LOWLAND_DATA_DIR, and where that is not set into LOWLAND_DOWNLOAD_DIR (~/.cache/lowland/datasets). What is
-    there is checked and not fetched again. Run it as the user, and with the settings, that the workers have.
+    They go into LOWLAND_DATA_DIR, and where that is not set into LOWLAND_DOWNLOAD_DIR (~/.cache/lowland/datasets). What
+    is there is checked and not fetched again. Run it as the user, and with the settings, that the workers have.
     """
     _check(names)
     with server_here():

@@ -58,9 +58,10 @@ Examples:
 )
 @json_option
 def download(job_id: str, names: tuple[str, ...], output: Path | None, as_json: bool) -> None:
-    """Fetch files that a job has made, all of them or by NAME, and print where they lie.
+    """Fetch files that a job has made.
 
-    A file is in its place once its checksum is right. A download that broke off goes on where it was.
+    All of them, or those named; prints where they lie. A file is in its place once its checksum is right. A download
+    that broke off goes on where it was.
     """
     with connected() as client:
         wanted = names or _all(client.get(job_id))

@@ -1,23 +1,11 @@
 """Which jobs: the options that `ls` and `cancel` share."""
 
 from collections.abc import Callable
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Filters(TypedDict):
-    """What the options were given, as the client takes it."""
-
-    status: str | None
-    dataset: str | None
-    variant: str | None
-    model: str | None
-    name: str | None
-    tags: tuple[str, ...]
-    owner: str | None
 
 
 def _statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

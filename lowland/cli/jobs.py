@@ -1,13 +1,15 @@
 """`lowland ls` and `lowland show`: jobs, many or one."""
 
+import json
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 import click
 
 from lowland.cli import wording
 from lowland.cli.connecting import connected
-from lowland.cli.filters import Filters, filtered
+from lowland.cli.filters import filtered
 from lowland.cli.printing import (
     STATUS_STYLES,
     Column,
@@ -20,6 +22,7 @@ from lowland.cli.printing import (
 )
 
 if TYPE_CHECKING:
+    from lowland.client import JobFilters
     from lowland.spec.resource import Job
 
 _COLUMNS: Final = (
@@ -47,12 +50,12 @@ Examples:
     "--limit", type=click.IntRange(min=1), help="So many at most.  [default: 50 on a terminal, else all of them]"
 )
 @json_option
-def ls(limit: int | None, as_json: bool, **filters: Unpack[Filters]) -> None:
+def ls(limit: int | None, as_json: bool, **filters: Unpack["JobFilters"]) -> None:
     """List jobs, newest first.
 
     OBJECTIVE is the best value so far of the number that the job is about: its accuracy on the validation part, say.
     """
-    cut_at = None if limit or as_json or not click.get_text_stream("stdout").isatty() else 50
+    cut_at = None if limit or as_json or not sys.stdout.isatty() else 50
     with connected() as client:
         jobs = list(client.list(limit=limit or (cut_at and cut_at + 1), **filters))
     if as_json:
@@ -87,17 +90,16 @@ def show(job_id: str, as_json: bool) -> None:
 
 
 def subject(job: "Job") -> tuple[str, str, str]:
-    """What a job is about: its dataset or function, its model, its variant; of a newer server's as far as it is read."""
+    """What a job is about: its dataset or function, its model, its variant; as far as a newer server's can be read."""
     spec = plain(job.spec)
-    dataset: Any = spec.get("dataset")
-    named = dataset.get("name", wording.NONE) if isinstance(dataset, dict) else spec.get("function") or wording.NONE
-    model: Any = spec.get("model") if isinstance(dataset, dict) else None
-    sam: Any = spec.get("sam")
-    return (
-        str(named),
-        str(model.get("name", wording.NONE)) if isinstance(model, dict) else wording.NONE,
-        str(sam.get("variant", wording.NONE)) if isinstance(sam, dict) else wording.NONE,
-    )
+    if spec.get("dataset") is None:
+        return str(spec.get("function") or wording.NONE), wording.NONE, _named(spec, "sam", by="variant")
+    return _named(spec, "dataset"), _named(spec, "model"), _named(spec, "sam", by="variant")
+
+
+def _named(spec: dict[str, Any], field: str, *, by: str = "name") -> str:
+    value = spec.get(field)
+    return str(cast("dict[str, Any]", value).get(by, wording.NONE)) if isinstance(value, dict) else wording.NONE
 
 
 def _row(job: "Job") -> list[Any]:
@@ -184,10 +186,9 @@ def _print_artifacts(job: "Job") -> None:
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     """The values of a spec by their paths, without those that are null, as `submit` reads them."""
-    import json  # noqa: PLC0415  help needs none of it
-
-    if isinstance(value, dict) and value and all("." not in str(key) for key in value):  # pyright: ignore[reportUnknownVariableType]
-        for key, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
-            yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)  # pyright: ignore[reportUnknownArgumentType]
+    members = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if members and all("." not in key for key in members):
+        for key, inner in members.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
     elif value is not None:
         yield prefix, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

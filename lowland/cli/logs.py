@@ -39,7 +39,8 @@ def logs(
 ) -> None:
     """Print a job's log.
 
-    With --json each line is a JSON string; events are JSON anyway. Without --follow a job that has not run yet has none.
+    With --json each line is a JSON string; events are JSON anyway. Without --follow a job that has not run yet
+    has none.
     """
     with connected() as client:
         for line in client.logs(job_id, source=source, attempt=attempt, run=run, tail=tail, follow=follow):

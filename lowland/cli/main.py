@@ -33,11 +33,7 @@ from lowland.cli.workers import workers
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
-    "--url",
-    envvar="LOWLAND_URL",
-    show_envvar=True,
-    metavar="URL",
-    help="Where the server is.  [default: http://127.0.0.1:8000]",
+    "--url", metavar="URL", help="Where the server is.  [env var: LOWLAND_URL; default: http://127.0.0.1:8000]"
 )
 @click.version_option(lowland.__version__, prog_name="lowland")
 def main(url: str | None) -> None:

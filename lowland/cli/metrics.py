@@ -36,7 +36,8 @@ Examples:
 def metrics(job_id: str, names: str | None, max_points: int | None, as_csv: bool, as_json: bool) -> None:
     """Print what was measured in the course of a job.
 
-    As JSON: the lists `steps`, `epochs` and `at`, and in `values` one for each series, with null where it was not measured.
+    As JSON: the lists `steps`, `epochs` and `at`, and in `values` one for each series, with null where it was not
+    measured.
     """
     if as_csv and as_json:
         raise click.UsageError("give one of --csv and --json")

@@ -11,7 +11,7 @@ def names_in(field: str) -> list[str]:
 
 
 def tag_of(field: str) -> str | None:
-    """The field by which an object in this field of a job says which it is: `name`, or `variant`; None where none is."""
+    """The field by which an object in this field of a job says which it is: `name` or `variant`, if any."""
     info = JobSpec.model_fields.get(field)
     union = tagged_union(info) if info else None
     return union.tag if union else None

@@ -1,7 +1,7 @@
 """The live screen of `lowland watch`: two lines a job, as wide as the terminal.
 
-    kmnist cnn friendly                             01a20eac-4e6a-74fe-bc88-99ef8f3dca2e
-    running ━━━━━━━━━━━━━━━━━━━━  64%  epoch 7/10  1m 5s left  accuracy 0.9712 ▁▃▅▆▇█
+kmnist cnn friendly                             01a20eac-4e6a-74fe-bc88-99ef8f3dca2e
+running ━━━━━━━━━━━━━━━━━━━━  64%  epoch 7/10  1m 5s left  accuracy 0.9712 ▁▃▅▆▇█
 """
 
 import threading
@@ -59,7 +59,7 @@ def _title(job: Job) -> str:
 
 def _course(one: Watched, job: Job, width: int) -> Table:
     row = Table.grid(expand=True, padding=(0, 2, 0, 0))
-    status = status_text(job.requested and f"{job.requested}..." or f"{job.status}")
+    status = status_text(f"{job.requested}..." if job.requested else f"{job.status}")
     cells: list[Text | ProgressBar] = [status]
     row.add_column(no_wrap=True, min_width=_STATUS_WIDTH)
     if job.progress is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lowland.cli import wording
-from lowland.cli.connecting import connected
+from lowland.cli.connecting import IMPATIENT_S, PATIENT_S, connected
 from lowland.cli.exits import Exit
 from lowland.cli.printing import json_option, print_json, print_line
 
@@ -47,8 +47,8 @@ def submit(
 ) -> None:
     """Queue a job, and print its id.
 
-    The spec is a file, or - for standard input, or KEY=VALUE with dots in KEY for what lies deeper, or a file and what is
-    to be different; later ones win. A VALUE that is JSON is read as such, any other is a string.
+    The spec is a file, or - for standard input, or KEY=VALUE with dots in KEY for what lies deeper, or a file and
+    what is to be different; later ones win. A VALUE that is JSON is read as such, any other is a string.
 
     With --wait or --watch the exit code is 0 if the job has succeeded, and 3 if it has failed or was cancelled.
     """
@@ -57,7 +57,7 @@ def submit(
     if timeout is not None and not (wait or watch):
         raise click.UsageError("--timeout is for --wait and --watch")
     spec = _spec(given)
-    with connected() as client:
+    with connected(retry_s=PATIENT_S if wait else IMPATIENT_S) as client:
         if dry_run:
             _print_dry_run(client.dry_run(spec), as_json=as_json)
             return

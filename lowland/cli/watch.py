@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from lowland.cli import wording
-from lowland.cli.connecting import connected
+from lowland.cli.connecting import PATIENT_S, connected
 from lowland.cli.exits import Exit, code_of, say
 from lowland.cli.printing import json_option, print_json_line, print_line
 from lowland.errors import LowlandError
@@ -60,9 +60,9 @@ Examples:
 def watch(job_ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
     """Watch jobs until their ends.
 
-    On a terminal with bars, the time that is left and the course of the objective; elsewhere a line for each change, with
-    --json the job itself, one line each time. Ctrl-C stops the watching and not the jobs. The exit code is 0 if all
-    succeeded, and else that of the first that did not: 3 for one that failed or was cancelled.
+    On a terminal with bars, the time that is left and the course of the objective; elsewhere a line for each change,
+    with --json the job itself, one line each time. Ctrl-C stops the watching and not the jobs. The exit code is 0 if
+    all succeeded, and else that of the first that did not: 3 for one that failed or was cancelled.
     """
     watched(job_ids, timeout_s=timeout, as_json=as_json)
 
@@ -76,7 +76,7 @@ def watched(job_ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -
         context = click.get_current_context()
 
         def follow(one: Watched) -> None:
-            with context, connected() as own:
+            with context.scope(cleanup=False), connected(retry_s=PATIENT_S) as own:
                 _follow(own, one, tell, timeout_s=timeout_s)
 
         threads = [threading.Thread(target=follow, args=(one,), daemon=True) for one in jobs]
