@@ -10,12 +10,13 @@ Later ones win over earlier ones, and all of them over the file.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from lowland.cli.names import tag_of
 from lowland.spec.strict_json import JsonMalformed, parse_json
 
+_PART: Final = re.compile(r"[A-Za-z_][\w-]*")
 ASSIGNMENT: Final = re.compile(r"([A-Za-z_][\w-]*(?:\.[\w-]+)*)=(.*)", re.DOTALL)
 
 
@@ -38,6 +39,17 @@ def assign(spec: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
         assert found is not None  # only those are given
         spec = _with(spec, found[1].split("."), _value(found[2]), tag=tag_of(found[1].split(".")[0]))
     return spec
+
+
+def assignments_of(value: Any, path: str = "") -> Iterator[str]:
+    """The assignments that make up a spec, or what stands at a path of one; what is null is left out."""
+    members = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if members and all(_PART.fullmatch(key) for key in members):
+        for key, inner in members.items():
+            yield from assignments_of(inner, f"{path}.{key}" if path else key)
+    elif value is not None:
+        as_it_is = isinstance(value, str) and _value(value) == value
+        yield f"{path}={value if as_it_is else json.dumps(value, ensure_ascii=False)}"
 
 
 def _with(given: dict[str, Any], path: list[str], value: Any, *, tag: str | None) -> dict[str, Any]:

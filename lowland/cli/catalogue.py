@@ -9,7 +9,7 @@ import click
 from lowland.cli import wording
 from lowland.cli.connecting import connected
 from lowland.cli.exits import Exit, fail
-from lowland.cli.printing import Column, json_option, print_json, print_line, print_table
+from lowland.cli.printing import Column, json_option, print_fact, print_json, print_line, print_table
 from lowland.errors import LowlandError
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound="AnyEntry")
 
 _name = click.argument("name", required=False)
-_SUMMARY: Final = Column(head="WHAT IT IS", cut=True)
-_FORMULA: Final = Column(head="FORMULA", cut=True)
+_SUMMARY: Final = Column(head="WHAT IT IS", cut=24)
+_FORMULA: Final = Column(head="FORMULA", cut=24)
 
 
 @click.command()
@@ -52,12 +52,12 @@ def datasets(name: str | None, as_json: bool) -> None:
     """
     columns = [
         Column(head="DATASET"),
-        Column(head="TASK", drop=2, cut=True),
+        Column(head="TASK", drop=2, cut=8),
         Column(head="SHAPE", drop=1),
         Column(head="TRAIN", right=True),
         Column(head="TEST", right=True),
         Column(head="CLASSES", right=True),
-        Column(head="WHAT IT IS", cut=True, drop=3),
+        Column(head="WHAT IT IS", cut=24, drop=3),
     ]
 
     def row(entry: "DatasetEntry") -> list[str]:
@@ -119,10 +119,20 @@ def functions(name: str | None, as_json: bool) -> None:
 
     def row(entry: "FunctionEntry") -> list[str]:
         most = "any" if entry.most is None else str(entry.most)
-        variables = most if str(entry.fewest) == most else f"{entry.fewest} to {most}"
+        variables = (
+            most
+            if str(entry.fewest) == most
+            else f"{entry.fewest} to {most}"
+            if entry.most
+            else f"{entry.fewest} or more"
+        )
         return [entry.name, variables, wording.number(entry.least), entry.formula]
 
     _show(name, as_json, "function", lambda client: client.functions(), columns, row)
+
+
+#: How a JSON Schema says bounds. One at `lowland.spec.base.LARGEST` is none to people.
+_SIGNS: Final = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
 class NameUnknown(LowlandError):
@@ -167,27 +177,30 @@ def _print_entry(entry: dict[str, Any]) -> None:
     width = max(len(field) for field in entry) + 2
     for field, value in entry.items():
         if value not in (None, [], {}):
-            print_line(f"{field.replace('_', ' '):{width}}{_fact(value)}")
+            print_fact(field.replace("_", " "), _fact(value), indent=width)
     given = {option: schema for option, schema in options.items() if "const" not in schema}
     if given:
         print_line("options")
     for option, schema in given.items():
         default = f", by default {json.dumps(schema['default'])}" if "default" in schema else ""
         print_line(f"  {option}: {' or '.join(_kinds(schema))}{default}")
-        for line in _wrapped(" ".join(str(schema.get("description", "")).split())):
-            print_line(f"      {line}")
+        print_fact("", " ".join(str(schema.get("description", "")).split()), indent=6)
 
 
 def _fact(value: Any) -> str:
+    from lowland.cli.assignments import assignments_of  # noqa: PLC0415  takes long
+
     if isinstance(value, list):
         return ", ".join(_fact(inner) for inner in cast("list[Any]", value))
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_fact(inner)}" for key, inner in cast("dict[str, Any]", value).items())
+        return " ".join(assignments_of(value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
     """What a JSON Schema takes, in words."""
+    from lowland.spec.base import LARGEST  # noqa: PLC0415  takes long
+
     for alternative in schema.get("anyOf", schema.get("oneOf", [])):
         yield from _kinds(alternative)
     if "enum" in schema:
@@ -195,13 +208,5 @@ def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
     elif "const" in schema:
         yield json.dumps(schema["const"])
     elif "type" in schema:
-        signs = (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"))
-        bounds = [f"{sign} {schema[key]:g}" for key, sign in signs if key in schema]
+        bounds = [f"{sign} {schema[key]:g}" for key, sign in _SIGNS.items() if abs(schema.get(key, LARGEST)) < LARGEST]
         yield " ".join([schema["type"], ", ".join(bounds)]).strip()
-
-
-def _wrapped(text: str) -> list[str]:
-    import shutil  # noqa: PLC0415  help needs none of it
-    import textwrap  # noqa: PLC0415
-
-    return textwrap.wrap(text, max(40, min(shutil.get_terminal_size().columns, 120) - 6))

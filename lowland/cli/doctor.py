@@ -12,14 +12,14 @@ import lowland
 from lowland.cli.checkout import find_the_server
 from lowland.cli.connecting import connected
 from lowland.cli.exits import Exit
-from lowland.cli.printing import json_option, print_json, print_line
+from lowland.cli.printing import json_option, print_fact, print_json
 from lowland.errors import AnswerUnreadable, KeyRefused, LowlandError, NotAllowed, ServerUnavailable
 from lowland.findings import Finding
 
 if TYPE_CHECKING:
     from lowland.client import Client
 
-_STYLES: Final = {"ok": "green", "warning": "yellow", "failed": "red"}
+_STYLES: Final = {"warning": "yellow", "failed": "red"}
 
 
 @click.command()
@@ -126,6 +126,6 @@ def _key(client: "Client") -> Finding:
 
 
 def _print(finding: Finding) -> None:
-    print_line(f"{finding.state:8} {finding.name:16} {finding.detail}", style=_STYLES[finding.state])
+    print_fact(f"{finding.state:9}{finding.name}", finding.detail, indent=27, style=_STYLES.get(finding.state))
     if finding.advice:
-        print_line(f"{'':26}{finding.advice}")
+        print_fact("", finding.advice, indent=27)

@@ -1,6 +1,5 @@
 """`lowland ls` and `lowland show`: jobs, many or one."""
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
@@ -15,6 +14,7 @@ from lowland.cli.printing import (
     Column,
     json_option,
     plain,
+    print_fact,
     print_json,
     print_line,
     print_table,
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (
     Column(head="ID"),
     Column(head="STATUS"),
-    Column(head="NAME", cut=True, drop=4),
-    Column(head="DATASET", cut=True),
-    Column(head="MODEL", cut=True, drop=2),
+    Column(head="NAME", cut=8, drop=4),
+    Column(head="DATASET", cut=8),
+    Column(head="MODEL", cut=8, drop=2),
     Column(head="VARIANT"),
-    Column(head="PROGRESS", right=True, drop=3),
-    Column(head="OBJECTIVE", right=True, drop=1),
+    Column(head="DONE", right=True, drop=3),
+    Column(head="BEST", right=True, drop=1),
     Column(head="AGE", right=True),
 )
 
@@ -53,7 +53,8 @@ Examples:
 def ls(limit: int | None, as_json: bool, **filters: Unpack["JobFilters"]) -> None:
     """List jobs, newest first.
 
-    OBJECTIVE is the best value so far of the number that the job is about: its accuracy on the validation part, say.
+    DONE is the part of its steps that a job has taken, BEST the best value so far of the number that it is about: its
+    accuracy on the validation part, say.
     """
     cut_at = None if limit or as_json or not sys.stdout.isatty() else 50
     with connected() as client:
@@ -81,12 +82,14 @@ def show(job_id: str, as_json: bool) -> None:
         return
     for name, value in _facts(job):
         style = STATUS_STYLES.get(job.status) if name == "status" else None
-        print_line(f"{name:12}{value}", style=style)
+        print_fact(name, value, indent=12, style=style)
     _print_runs(job)
     _print_artifacts(job)
+    from lowland.cli.assignments import assignments_of  # noqa: PLC0415  takes long
+
     print_line("spec")
-    for path, value in _flat("", plain(job.spec)):
-        print_line(f"  {path}={value}")
+    for assignment in assignments_of(plain(job.spec)):
+        print_line(f"  {assignment}")
 
 
 def subject(job: "Job") -> tuple[str, str, str]:
@@ -171,8 +174,8 @@ def _print_runs(job: "Job") -> None:
         took = wording.span((run.ended_at - run.started_at).total_seconds()) if run.ended_at else "under way"
         outcome = f", {run.outcome}" if run.outcome else ""
         print_line(f"  {run.run}  attempt {run.attempt} on {run.worker} {run.device}, {took}{outcome}")
-        if run.detail:
-            print_line(f"     {run.detail}")
+        if run.detail and not (job.error and job.error.detail == run.detail):
+            print_fact("", run.detail, indent=5)
 
 
 def _print_artifacts(job: "Job") -> None:
@@ -182,13 +185,3 @@ def _print_artifacts(job: "Job") -> None:
     width = max(len(artifact.name) for artifact in job.artifacts)
     for artifact in job.artifacts:
         print_line(f"  {artifact.name:{width}}  {wording.size(artifact.size_bytes):>8}")
-
-
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    """The values of a spec by their paths, without those that are null, as `submit` reads them."""
-    members = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    if members and all("." not in key for key in members):
-        for key, inner in members.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
-    elif value is not None:
-        yield prefix, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -5,9 +5,12 @@ Elsewhere nothing is cut and nothing coloured.
 """
 
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -20,6 +23,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: Wide enough for whatever is not shown on a terminal.
 _ENDLESS: Final = 100_000
 _GAP: Final = 2
+#: Text is not set in a narrower column.
+_LEGIBLE: Final = 30
 
 #: What tells the states of a job apart on a terminal.
 STATUS_STYLES: Final = {
@@ -46,8 +51,8 @@ class Column:
     """Whether it is aligned at its right, as numbers are."""
     drop: int = 0
     """On a narrow terminal columns with a higher one go first; 0 stays."""
-    cut: bool = False
-    """Whether its texts may be cut."""
+    cut: int = 0
+    """To how many characters its texts may be cut on a narrow terminal; 0 is not at all."""
 
 
 def print_json(value: Any) -> None:
@@ -66,33 +71,37 @@ def print_line(text: str = "", *, style: str | None = None, err: bool = False) -
     click.echo(click.style(safe, fg=style) if style and is_coloured(err=err) else safe, err=err)
 
 
+def print_fact(name: str, text: str, *, indent: int, style: str | None = None) -> None:
+    """Print a text behind its name; on a terminal in as many lines as it takes, each behind the name's column."""
+    if not sys.stdout.isatty():
+        print_line(f"{name:{indent}}{text}")
+        return
+    width = max(shutil.get_terminal_size().columns, indent + _LEGIBLE)
+    lines = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
+    for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
+        print_line(f"{label:{indent}}{line}", style=style)
+
+
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence["str | Text"]]) -> int:
     """Print rows of texts, already free of what steers a terminal where they are `Text`; says how many columns fit."""
-    from rich.cells import cell_len  # noqa: PLC0415  help needs none of it
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415  help needs none of it
 
+    heads = [Text(column.head, style="bold") for column in columns]
     cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
-    widths = [
-        max([cell_len(column.head), *(row[index].cell_len for row in cells)]) for index, column in enumerate(columns)
-    ]
+    widths = [max(row[index].cell_len for row in [heads, *cells]) for index in range(len(columns))]
     terminal = console()
-    kept = _kept(columns, widths, terminal.width)
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold", show_edge=False)
-    for index in kept:
-        column = columns[index]
-        justify: Literal["right", "left"] = "right" if column.right else "left"
-        width = None if column.cut else widths[index]
-        table.add_column(column.head, justify=justify, no_wrap=True, overflow="ellipsis", min_width=width)
-    for row in cells:
-        table.add_row(*(row[index] for index in kept))
-    if terminal.is_terminal:
-        terminal.print(table)
-    else:  # the last column is filled up too
-        with terminal.capture() as captured:
-            terminal.print(table)
-        click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
-    return len(kept)
+    fitting = _fitting(columns, widths, terminal.width)
+    for row in [heads, *cells]:
+        line = Text(no_wrap=True)
+        for index, width in fitting.items():
+            cell = row[index].copy()
+            cell.truncate(width, overflow="ellipsis")
+            filling = " " * (width - cell.cell_len)
+            line.append_text(Text.assemble(filling, cell) if columns[index].right else Text.assemble(cell, filling))
+            line.append(" " * _GAP)
+        line.rstrip()
+        terminal.print(line, overflow="ignore", crop=False)
+    return len(fitting)
 
 
 def console(*, err: bool = False) -> "Console":
@@ -124,15 +133,24 @@ def status_text(status: str) -> "Text":
     return Text(clean(status), style=STATUS_STYLES.get(status, ""))
 
 
-def _kept(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
-    """The columns that fit, where those that may be cut count with their heads alone."""
-    kept = list(range(len(columns)))
-    while True:
-        needed = sum(widths[index] + _GAP for index in kept) - _GAP
+def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int) -> dict[int, int]:
+    """The columns that fit into a width, and how wide each is then."""
+    kept = dict(enumerate(widths))
+
+    def excess() -> int:
+        return sum(kept.values()) + _GAP * (len(kept) - 1) - width
+
+    def spare(index: int) -> int:
+        return max(0, widths[index] - max(columns[index].cut, len(columns[index].head))) if columns[index].cut else 0
+
+    while excess() > sum(spare(index) for index in kept):
         dispensable = [index for index in kept if columns[index].drop]
-        if needed <= width or not dispensable:
-            return kept
-        kept.remove(max(dispensable, key=lambda index: columns[index].drop))
+        if not dispensable:
+            break
+        del kept[max(dispensable, key=lambda index: columns[index].drop)]
+    for index in sorted(kept, key=spare, reverse=True):
+        kept[index] -= min(spare(index), max(0, excess()))
+    return kept
 
 
 def _print_json(value: Any, *, indent: int | None) -> None:

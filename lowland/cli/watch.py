@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 #: How often the screen is drawn, and threads are looked at.
 _DRAW_S: Final = 0.125
-#: Values of the objective that are remembered; a sparkline is shorter.
-_REMEMBERED: Final = 200
+#: Values of the objective from before the watching; a sparkline is shorter.
+_PAST: Final = 1000
 
 
 @dataclass(kw_only=True)
@@ -36,7 +36,7 @@ class Watched:
     job_id: str
     job: "Job | None" = None
     values: list[float] = field(default_factory=list[float])
-    """Of its objective, the last ones in order."""
+    """Of its objective, in order."""
     error: LowlandError | None = None
     """Why it is watched no more, where it has not come to its end."""
 
@@ -104,10 +104,10 @@ def _follow(client: "Client", one: Watched, tell: Callable[[Watched], None], *, 
         if job.objective is not None and job.objective.value is not None:
             if one.job is None:
                 with suppress(LowlandError):  # the sparkline then begins here
-                    past = client.metrics(job.id, names=[job.objective.name], max_points=_REMEMBERED)
+                    past = client.metrics(job.id, names=[job.objective.name], max_points=_PAST)
                     one.values += [value for value in past.values.get(job.objective.name, []) if value is not None]
             elif one.job.objective is None or _epoch(job) != _epoch(one.job):
-                one.values = [*one.values, job.objective.value][-_REMEMBERED:]
+                one.values = [*one.values, job.objective.value]
         one.job = job
         tell(one)
 

@@ -7,13 +7,17 @@ from typing import Final
 
 #: What stands for a value that there is not.
 NONE: Final = "-"
+_THOUSANDS: Final = 1e3
+_MILLIONS: Final = 1e7
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def number(value: float | None) -> str:
-    """Four significant digits."""
-    return NONE if value is None else f"{value:.4g}"
+    """Four significant digits, and every digit before the point of what a person still reads as a whole number."""
+    if value is None:
+        return NONE
+    return f"{value:.0f}" if _THOUSANDS <= abs(value) < _MILLIONS else f"{value:.4g}"
 
 
 def percent(fraction: float | None) -> str:
@@ -54,10 +58,12 @@ def moment(at: datetime | None) -> str:
 
 
 def sparkline(values: Sequence[float], *, width: int) -> str:
-    """The course of the last values, from the lowest of them to the highest."""
-    finite = [value for value in values if math.isfinite(value)][-width:]
+    """The course of values, between the lowest and the highest of them; of many the last and evenly chosen others."""
+    finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return ""
-    low, high = min(finite), max(finite)
+    shown = min(width, len(finite))
+    chosen = [finite[(number + 1) * len(finite) // shown - 1] for number in range(shown)]
+    low, high = min(chosen), max(chosen)
     scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[round((value - low) * scale)] for value in finite)
+    return "".join(_BARS[round((value - low) * scale)] for value in chosen)

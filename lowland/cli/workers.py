@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from lowland.spec.resource import Worker
 
 _COLUMNS: Final = (
-    Column(head="WORKER", cut=True),
+    Column(head="WORKER", cut=8),
     Column(head="STATE"),
     Column(head="DEVICE"),
-    Column(head="MODEL", cut=True, drop=2),
+    Column(head="MODEL", cut=8, drop=2),
     Column(head="MEMORY", right=True, drop=1),
     Column(head="JOB"),
-    Column(head="LABELS", cut=True, drop=3),
+    Column(head="LABELS", cut=8, drop=3),
 )
 
 
