@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from api import ApiSettings, create_app  # noqa: E402  the rooms lie beside docs, not in site-packages
 from api.metrics import METRICS  # noqa: E402
+from docs.cli_page import cli_page  # noqa: E402
 from docs.compatibility import incompatibilities  # noqa: E402
 from ledger import LedgerSettings  # noqa: E402
 from lowland.spec import JobSpec  # noqa: E402
@@ -189,6 +190,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/settings.md": settings_page,
     "docs/reference/states.md": states_page,
     "docs/reference/metrics.md": metrics_page,
+    "docs/reference/cli.md": cli_page,
     OPENAPI: openapi_page,
 }
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import redis
 from pydantic import ValidationError
 
-from ledger import Keys, LedgerSettings
+from ledger import Keys, LedgerSettings, LedgerUnusable
 from ledger.connection import MIN_VERSION
 from ledger.keys import check_schema
 from lowland.findings import Finding
@@ -114,7 +114,7 @@ def _server(client: redis.Redis, place: str, keys: Keys) -> Finding:
     try:
         if schema is not None:
             check_schema(str(schema))
-    except Exception as error:  # noqa: BLE001
+    except LedgerUnusable as error:
         return Finding(name="Redis", state="failed", detail=f"{detail}: {error}", advice="upgrade what is older")
     return Finding(
         name="Redis", state="ok", detail=f"{detail}, {'no ledger yet' if schema is None else 'with a ledger'}"

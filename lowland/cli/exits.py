@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 
 import click
 
@@ -16,30 +16,28 @@ from lowland.errors import LowlandError, RequestFailed, ServerUnavailable, SpecI
 class Exit(IntEnum):
     """What a command's end says to whoever started it."""
 
-    DONE = 0
-    """It did what it was asked to; for `serve`: it was stopped in order."""
-    FAILED = 1
-    """It could not, for a reason that none of the other codes names."""
-    UNUSABLE = 2
-    """Nothing was done: an option, the spec, the machine or the installation does not allow it."""
-    ENDED_BADLY = 3
-    """The job that was waited for has failed or was cancelled."""
-    UNAVAILABLE = 4
-    """The server cannot be reached, or cannot work at the moment."""
-    NOT_FOUND = 5
-    """There is no such job, file, worker or name."""
-    NOT_ALLOWED = 6
-    """The server wants an API key, another one, or one that is good for more."""
-    REFUSED = 7
-    """The job's state does not allow it."""
-    LIMITED = 8
-    """Too many requests, or as many unfinished jobs as the owner may have; later it may go."""
-    TIMED_OUT = 124
-    """The time given with `--timeout` is over; the job goes on."""
-    INTERRUPTED = 130
-    """Ctrl-C. What runs on a server goes on."""
-    NOBODY_READS = 141
-    """Whoever read the output has stopped, as `| head` does."""
+    meaning: str
+    """For the reference."""
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """A code with its meaning."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "It did what it was asked to; for `serve`: it was stopped in order."
+    FAILED = 1, "It could not, for a reason that none of the other codes names."
+    UNUSABLE = 2, "Nothing was done: an option, the spec, the machine or the installation does not allow it."
+    ENDED_BADLY = 3, "The job that was waited for has failed or was cancelled."
+    UNAVAILABLE = 4, "The server cannot be reached, or cannot work at the moment."
+    NOT_FOUND = 5, "There is no such job, file, worker or name."
+    NOT_ALLOWED = 6, "The server wants an API key, another one, or one that is good for more."
+    REFUSED = 7, "The job's state does not allow it."
+    LIMITED = 8, "Too many requests, or as many unfinished jobs as the owner may have; later it may go."
+    TIMED_OUT = 124, "The time given with `--timeout` is over; the job goes on."
+    INTERRUPTED = 130, "Ctrl-C. What runs on a server goes on."
+    NOBODY_READS = 141, "Whoever read the output has stopped, as `| head` does."
 
 
 #: What the status of a refused request means to whoever asked.
@@ -111,11 +109,6 @@ def translated() -> Generator[None]:
             _read_no_more()
         place = f"{error.filename}: " if error.filename else ""
         fail(LowlandError(f"{place}{(error.strerror or str(error)).lower()}"), Exit.FAILED)
-
-
-def flush() -> None:
-    """Write what is still to be written, while that nobody reads it can still be told."""
-    sys.stdout.flush()
 
 
 def _read_no_more() -> NoReturn:

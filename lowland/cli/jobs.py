@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (
     Column(head="ID"),
     Column(head="STATUS"),
-    Column(head="NAME", cut=8, drop=4),
-    Column(head="DATASET", cut=8),
-    Column(head="MODEL", cut=8, drop=2),
-    Column(head="VARIANT"),
-    Column(head="DONE", right=True, drop=3),
-    Column(head="BEST", right=True, drop=1),
-    Column(head="AGE", right=True),
+    Column(head="NAME", cut=8, drop=7),
+    Column(head="DATASET", cut=8, drop=2),
+    Column(head="MODEL", cut=8, drop=5),
+    Column(head="VARIANT", drop=3),
+    Column(head="DONE", right=True, drop=6),
+    Column(head="BEST", right=True, drop=4),
+    Column(head="AGE", right=True, drop=1),
 )
 
 

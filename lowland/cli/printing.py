@@ -155,7 +155,8 @@ def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int) -> di
 
 def _print_json(value: Any, *, indent: int | None) -> None:
     text = json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
-    click.echo("\n".join(clean(line) for line in text.split("\n")))
+    click.echo("\n".join(clean(line) for line in text.split("\n")), nl=False)
+    click.echo()  # by itself: Python says of no single write that its reader stopped in the midst of it
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from lowland.cli.exits import flush, translated
+from lowland.cli.exits import translated
 
 
 class Root(click.Group):
@@ -29,6 +29,13 @@ class Root(click.Group):
             with formatter.section(title):
                 formatter.write_dl(rows)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What it raises is translated here, before click has its own way with it."""
+        with translated():
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # while it can still be told that nobody reads
+            return result
+
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command that the arguments name, and exit."""
         for stream in (sys.stdout, sys.stderr):
@@ -36,5 +43,4 @@ class Root(click.Group):
                 stream.reconfigure(errors="backslashreplace")
         with translated():
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
-            flush()
         sys.exit(code if isinstance(code, int) else 0)

@@ -28,14 +28,14 @@ def draw(jobs: Sequence[Watched], threads: Sequence[threading.Thread], *, every_
     """Draw the jobs until the threads have ended; their last state stays on the screen."""
     terminal = console()
     with Live(console=terminal, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
-        while True:
-            running = any(thread.is_alive() for thread in threads)
-            live.update(Group(*(_job(one, terminal.width) for one in jobs)), refresh=True)
-            if not running:
-                return
-            threads[0].join(every_s) if threads[0].is_alive() else next(
-                thread for thread in threads if thread.is_alive()
-            ).join(every_s)
+        while running := [thread for thread in threads if thread.is_alive()]:
+            live.update(_screen(jobs, terminal.width), refresh=True)
+            running[0].join(every_s)
+        live.update(_screen(jobs, terminal.width), refresh=True)
+
+
+def _screen(jobs: Sequence[Watched], width: int) -> Group:
+    return Group(*(_job(one, width) for one in jobs))
 
 
 def _job(one: Watched, width: int) -> Table | Text:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Examples:
   lowland submit dataset=kmnist model=cnn sam=friendly sam.rho=0.1
   lowland submit spec.json epochs=3 --watch
-  jq .spec job.json | lowland submit - seed=1
+  lowland show ID --json | jq .spec | lowland submit - seed=1
   id=$(lowland submit dataset=digits --wait) && lowland download "$id" model.safetensors"""
 )
 @click.argument("given", nargs=-1, required=True, metavar="[SPEC.json | -] [KEY=VALUE]...")
@@ -61,7 +61,10 @@ def submit(
         if dry_run:
             _print_dry_run(client.dry_run(spec), as_json=as_json)
             return
-        job = client.submit(spec, idempotency_key=idempotency_key)
+        try:
+            job = client.submit(spec, idempotency_key=idempotency_key)
+        except ValueError as error:
+            raise click.UsageError(str(error).replace("idempotency_key", "--idempotency-key")) from error
         if watch:
             from lowland.cli.watch import watched  # noqa: PLC0415  it imports this room's larger parts
 

@@ -7,7 +7,6 @@ from there.
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 #: How often the screen is drawn, and threads are looked at.
 _DRAW_S: Final = 0.125
-#: Values of the objective from before the watching; a sparkline is shorter.
+#: Values of the objective that are asked for at once; a sparkline is shorter.
 _PAST: Final = 1000
 
 
@@ -77,7 +76,7 @@ def watched(job_ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -
 
         def follow(one: Watched) -> None:
             with context.scope(cleanup=False), connected(retry_s=PATIENT_S) as own:
-                _follow(own, one, tell, timeout_s=timeout_s)
+                _follow(own, one, tell, timeout_s=timeout_s, with_course=live)
 
         threads = [threading.Thread(target=follow, args=(one,), daemon=True) for one in jobs]
         for thread in threads:
@@ -97,29 +96,27 @@ def watched(job_ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -
         raise SystemExit(code)
 
 
-def _follow(client: "Client", one: Watched, tell: Callable[[Watched], None], *, timeout_s: float | None) -> None:
-    """Wait for a job's end, and note each change."""
+def _follow(
+    client: "Client", one: Watched, tell: Callable[[Watched], None], *, timeout_s: float | None, with_course: bool
+) -> None:
+    """Wait for a job's end, and note each change; with what was measured, if it is to be shown."""
+
+    last: str | None = None
 
     def note(job: "Job") -> None:
-        if job.objective is not None and job.objective.value is not None:
-            if one.job is None:
-                with suppress(LowlandError):  # the sparkline then begins here
-                    past = client.metrics(job.id, names=[job.objective.name], max_points=_PAST)
-                    one.values += [value for value in past.values.get(job.objective.name, []) if value is not None]
-            elif one.job.objective is None or _epoch(job) != _epoch(one.job):
-                one.values = [*one.values, job.objective.value]
+        nonlocal last
+        if with_course and job.objective is not None and (one.job is None or job.objective != one.job.objective):
+            name = job.objective.name
+            curves = client.metrics(job, names=[name], since=last, max_points=_PAST)
+            one.values = [*one.values, *(value for value in curves.values.get(name, []) if value is not None)]
+            last = curves.last
         one.job = job
         tell(one)
 
     try:
-        note_end = client.wait(one.job_id, timeout_s=timeout_s, on_update=note)
-        one.job = note_end
+        client.wait(one.job_id, timeout_s=timeout_s, on_update=note)
     except LowlandError as error:
         one.error = error
-
-
-def _epoch(job: "Job") -> int | None:
-    return job.progress.epoch if job.progress else None
 
 
 def _silent(one: Watched) -> None:
@@ -138,23 +135,24 @@ def _json_teller() -> Callable[[Watched], None]:
 
 
 def _line_teller() -> Callable[[Watched], None]:
-    """Says a job when its state, its wish or its epoch has changed."""
-    lock, said = threading.Lock(), dict[str, str]()
+    """Says a job when its state, its wish or its objective has changed."""
+    lock, said = threading.Lock(), dict[str, object]()
 
     def tell(one: Watched) -> None:
         assert one.job is not None  # it has been seen
-        line = describe(one.job)
+        job = one.job
+        news = (job.status, job.requested, job.objective, job.error)
         with lock:
-            if said.get(one.job_id) != line:
-                said[one.job_id] = line
-                print_line(line)
+            if said.get(one.job_id) != news:
+                said[one.job_id] = news
+                print_line(describe(job))
                 sys.stdout.flush()
 
     return tell
 
 
 def describe(job: "Job") -> str:
-    """A job on one line, the same for as long as nothing but its steps goes on."""
+    """A job on one line."""
     parts = [job.id, f"{job.status}"]
     if job.requested:
         parts.append(f"requested={job.requested}")
