@@ -382,7 +382,7 @@ def test_a_dataset_is_fetched_into_a_folder_that_has_others(tmp_path: Path, mirr
 
 
 def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path, mirror: TorchvisionFiles) -> None:
-    (tmp_path / "served" / "t10k-labels-idx1-ubyte.gz").unlink()
+    (tmp_path / "served" / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"something else"))
 
     with pytest.raises(DatasetUnavailable, match="does not have all of it"):
         mirror.fetch(tmp_path / "data")
