@@ -53,11 +53,12 @@ Examples:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="Folder to put the files in, made where it is not there; of one NAME a file too.  [default: this folder]",
+    type=click.Path(),
+    help="Folder to put the files in, made where it is not there; of one NAME a file, or with / at its end a folder.  "
+    "[default: this folder]",
 )
 @json_option
-def download(job_id: str, names: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+def download(job_id: str, names: tuple[str, ...], output: str | None, as_json: bool) -> None:
     """Fetch files that a job has made.
 
     All of them, or those named; prints where they lie. A file is in its place once its checksum is right. A download
@@ -65,12 +66,12 @@ def download(job_id: str, names: tuple[str, ...], output: Path | None, as_json: 
     """
     with connected() as client:
         wanted = names or _all(client.get(job_id))
-        folder = output or Path()
-        if len(names) != 1 or (output is not None and str(output).endswith("/")):
-            folder.mkdir(parents=True, exist_ok=True)
+        target = Path(output or ".")
+        if len(names) != 1 or (output or "").endswith("/"):
+            target.mkdir(parents=True, exist_ok=True)
         paths: list[str] = []
         for name in wanted:
-            paths.append(str(client.download(job_id, name, folder)))
+            paths.append(str(client.download(job_id, name, target)))
             if not as_json:
                 print_line(paths[-1])
     if as_json:

@@ -94,6 +94,8 @@ def test_one_file_is_fetched_under_another_name(lowland: Shell, job_id: str, tmp
 
     assert json.loads(said.stdout) == [{"name": "model.safetensors", "path": str(tmp_path / "weights")}]
     assert (tmp_path / "weights").read_bytes() == played.CONTENT
+    into = lowland("download", job_id, "model.safetensors", "-o", f"{tmp_path}/new/")
+    assert into.stdout == f"{tmp_path}/new/model.safetensors\n"
 
 
 def test_what_cannot_be_fetched_is_said_in_one_line(lowland: Shell, job_id: str, tmp_path: Path) -> None:
