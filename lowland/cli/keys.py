@@ -1,6 +1,5 @@
 """`lowland keys`: who may use the server."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +9,19 @@ import click
 
 from lowland.cli.checkout import server_here
 from lowland.cli.exits import Exit, fail
+from lowland.cli.printing import Column, json_option, print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_COLUMNS: Final = (
+    Column(head="ID"),
+    Column(head="OWNER", cut=8),
+    Column(head="SCOPES"),
+    Column(head="NAME", cut=8, drop=3),
+    Column(head="EXPIRES_AT"),
+    Column(head="QUOTA", right=True, drop=2),
+    Column(head="RATE_LIMIT", drop=1),
+)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -50,7 +59,8 @@ def _placed(command: F) -> F:
 def keys() -> None:
     """Make, list and revoke API keys.
 
-    With the first key the server wants one from everybody. A server that runs notices within five seconds.
+    With the first key the server wants one from everybody. A server that runs notices within five seconds. Needs the
+    server's rooms (a checkout with `make setup`), and its Redis.
     """
 
 
@@ -97,7 +107,7 @@ def create(
 
 
 @keys.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option
 @_placed
 def ls(as_json: bool, data_dir: Path, redis_url: str | None) -> None:
     """List the keys, without telling them, oldest first."""
@@ -106,13 +116,9 @@ def ls(as_json: bool, data_dir: Path, redis_url: str | None) -> None:
 
         listed = [_row(key) for key in keys.ls(keys.Place(data_dir=data_dir, redis_url=redis_url or None))]
     if as_json:
-        click.echo(json.dumps(listed, indent=2))
+        print_json(listed)
         return
-    heads = ("id", "owner", "scopes", "name", "expires_at", "quota", "rate_limit")
-    rows = [heads, *([_cell(row[head]) for head in heads] for row in listed)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(_COLUMNS, [[_cell(row[column.head.lower()]) for column in _COLUMNS] for row in listed])
 
 
 @keys.command()

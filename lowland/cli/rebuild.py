@@ -33,7 +33,7 @@ def rebuild(data_dir: Path, redis_url: str | None, artifact_dir: Path | None) ->
     """Bring finished jobs back when Redis has lost them.
 
     Reads the records in the artifact store. Jobs that Redis has stay as they are, so it may be run again. Records that
-    are damaged are named, and the others brought back.
+    are damaged are named, and the others brought back. Needs the server's rooms (a checkout with `make setup`).
     """
     with server_here():
         from stack.rebuild import Options, rebuild  # noqa: PLC0415  help needs none of it, and it may be missing

@@ -44,7 +44,7 @@ def serve(
     """Run the server: API, keeper, worker, and Redis.
 
     Ctrl-C stops it within ten seconds; jobs that were running go on from their last checkpoint at the next start. A
-    second Ctrl-C kills it.
+    second Ctrl-C kills it. Needs the server's rooms (a checkout with `make setup`).
     """
     with server_here():
         from stack.errors import StoppedAtOnce  # noqa: PLC0415  help needs none of it, and it may be missing
