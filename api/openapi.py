@@ -1,5 +1,6 @@
 """What the OpenAPI document says beyond what FastAPI reads off the routes: bodies we read ourselves, and problems."""
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
@@ -63,6 +64,7 @@ def describe(app: FastAPI, lists: Mapping[str, Callable[[], BaseModel]]) -> None
             answer = document["paths"][path]["get"]["responses"]["200"]
             answer["content"]["application/json"]["example"] = _beginning(made().model_dump(mode="json"))
         add_examples(document)
+        _suit_generators(document["components"]["schemas"])
         return document
 
     app.openapi = openapi
@@ -71,6 +73,21 @@ def describe(app: FastAPI, lists: Mapping[str, Callable[[], BaseModel]]) -> None
 def _beginning(answer: dict[str, Any]) -> dict[str, Any]:
     """With two entries of each list."""
     return {name: value[:2] if isinstance(value, list) else value for name, value in answer.items()}
+
+
+def _suit_generators(schemas: dict[str, Any]) -> None:
+    """Generators of clients take a schema's title for its class, and choke on two of one name; on objects that are
+    defaults, which are told in words; and on a constant beside something else that a value may be.
+    """
+    for name, schema in schemas.items():
+        schema["title"] = name.replace("-", "")
+        for part in schema.get("properties", {}).values():
+            for alternative in part.get("anyOf", []):
+                if "const" in alternative:
+                    alternative |= {"type": "string", "enum": [alternative.pop("const")]}
+            if isinstance(part.get("default"), dict):
+                default = json.dumps(part.pop("default"))
+                part["description"] = f"{part.get('description', '')} Default: {default}".lstrip()
 
 
 def _name_requests(document: dict[str, Any]) -> None:

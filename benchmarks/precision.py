@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from sam_peers.timing import ratios, spread, wall_clock
 
+from lowland.networks import MODELS, ImageShape
 from lowland.spec import JobSpec
 from worker.engine.device import Precision, autocast, choose_precision, computing
-from worker.engine.models import MODELS, ImageShape
 
 CPU: Final = torch.device("cpu")
 BATCH_SIZE: Final = 128

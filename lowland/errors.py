@@ -12,11 +12,15 @@ LowlandError
   ├ ServerUnavailable     the server cannot be reached, or cannot work at the moment
   ├ AnswerUnreadable      what answered does not speak as a Lowland server does
   ├ WaitTimedOut          the job did not end in the time that was given
-  └ DownloadCorrupt       what arrived is not the file that the job recorded
+  ├ DownloadCorrupt       what arrived is not the file that the job recorded
+  ├ NoWeights             the job has no weights to be loaded
+  ├ WeightsUnusable       the file of weights cannot be made a network of
+  └ TorchMissing          what is asked for needs torch, or torchvision
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,3 +133,31 @@ class DownloadCorrupt(LowlandError):
         self.expected = expected
         self.received = received
         super().__init__(f"{name} arrived with sha256 {received}; the job recorded {expected}")
+
+
+class NoWeights(LowlandError):
+    """The job has no weights to be loaded."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id} has no weights: {reason}")
+
+
+class WeightsUnusable(LowlandError):
+    """The file of weights cannot be made a network of."""
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        self.path = Path(path)
+        super().__init__(
+            f"{path} cannot be loaded: {problem}; take the model.safetensors of a job that a Lowland server of this "
+            "version has trained"
+        )
+
+
+class TorchMissing(LowlandError):
+    """What is asked for needs torch, or torchvision for one of its models."""
+
+    def __init__(self, module: str | None) -> None:
+        self.module = module
+        extra = "torchvision" if module is not None and module.startswith("torchvision") else "torch"
+        super().__init__(f"no module {module} is installed here; get it by pip install 'lowland[{extra}]'")

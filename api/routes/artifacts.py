@@ -14,7 +14,9 @@ from lowland.spec.resource import ArtifactList
 
 router = APIRouter(tags=["artifacts"], dependencies=[Depends(refuse_parameters)])
 
-_BYTES: Final[dict[str, Any]] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+_FILE: Final = {"schema": {"type": "string", "format": "binary"}}
+#: Of any type; generators of clients know none but one by name.
+_BYTES: Final[dict[str, Any]] = {"content": {"application/octet-stream": _FILE, "*/*": _FILE}}
 #: Also where the file itself is not sent.
 _IDENTITY: Final = {
     "ETag": header("string", "Its sha256 in hexadecimal, in quotes."),

@@ -19,6 +19,7 @@ from torchvision import transforms
 from torchvision.datasets import KMNIST
 from torchvision.models import resnet18
 
+from lowland.networks import MODELS
 from lowland.spec import JobSpec
 from lowland.spec.datasets import augment_of
 from lowland.spec.optimizers import Sgd
@@ -27,7 +28,6 @@ from worker.engine.data import DATASETS, Samples
 from worker.engine.data.augment import AUGMENTATIONS
 from worker.engine.data.parts import Parts, prepare
 from worker.engine.device import Precision, autocast, choose_precision
-from worker.engine.models import MODELS
 from worker.engine.schedules import LearningRate
 from worker.engine.settings import EngineSettings
 

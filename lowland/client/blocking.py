@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar, Unpack
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 import httpx2
 
-from lowland.client import calls, flows
+from lowland.client import calls, flows, weights
 from lowland.client.calls import Call, JobFilters, LogSource
 from lowland.client.connection import Connection, succeeded
 from lowland.client.curves import Curves
@@ -20,6 +21,9 @@ from lowland.errors import LimitReached, LowlandError, ServerUnavailable
 from lowland.spec import JobSpec
 from lowland.spec.catalogue import DatasetEntry, FunctionEntry, ModelEntry, OptimizerEntry, ScheduleEntry, VariantEntry
 from lowland.spec.resource import Cancelled, DeliveryList, DryRun, Job, Readiness, StoredCheckpoint, Worker
+
+if TYPE_CHECKING:
+    from lowland.networks import Trained
 
 T = TypeVar("T")
 
@@ -53,13 +57,10 @@ class Client:
         timeout_s: float = 30.0,
         retry_s: float = 30.0,
     ) -> None:
-        self._connection: Final = Connection.to(base_url, api_key=api_key, timeout_s=timeout_s, retry_s=retry_s)
+        self._connection: Final = Connection.to(base_url, api_key=api_key, timeout_s=timeout_s)
+        self.base_url: Final = self._connection.url
+        self._retry_s: Final = retry_s
         self._http: Final = httpx2.Client(**self._connection.options())
-
-    @property
-    def base_url(self) -> str:
-        """Where the server is."""
-        return self._connection.url
 
     def submit(self, spec: Mapping[str, object] | JobSpec, *, idempotency_key: str | None = None) -> Job:
         """Queue a job, once however often the request has to be sent; gives it with every default filled in.
@@ -287,6 +288,20 @@ class Client:
                     self._perform(tries.pause_after(error))
         return target
 
+    def load_model(self, job: Job | str) -> "Trained":
+        """The network that a job has trained, a `torch.nn.Module` on the CPU and in eval mode, which takes samples
+        as they are. Needs torch, of `pip install 'lowland[torch]'`.
+
+        Raises:
+            NoWeights: the job minimises a function, or has not succeeded yet.
+            TorchMissing: torch is not installed, or torchvision for one of its models.
+            WeightsUnusable: the job is of a server that did not yet say in the file which network it is of.
+        """
+        seen = self.get(job)
+        name = weights.artifact_of(seen)
+        with TemporaryDirectory() as folder:
+            return weights.load(seen, self.download(seen, name, folder))
+
     def workers(self) -> list[Worker]:
         """Who trains: every worker that has not left."""
         return self._send(calls.workers())
@@ -348,10 +363,6 @@ class Client:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-    @property
-    def _retry_s(self) -> float:
-        return self._connection.retry_s
 
     def _send(self, call: Call[T]) -> T:
         return self._run(flows.sent(call, self._retry_s))

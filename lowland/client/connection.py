@@ -56,11 +56,9 @@ class Connection:
     """Empty: none is shown."""
     timeout_s: float
     """How long the server may be silent: for connecting, sending and receiving each."""
-    retry_s: float
-    """For how long to go on asking when it cannot be reached, or says to ask later."""
 
     @classmethod
-    def to(cls, base_url: str | None, *, api_key: str | None, timeout_s: float, retry_s: float) -> Self:
+    def to(cls, base_url: str | None, *, api_key: str | None, timeout_s: float) -> Self:
         """With what is not given taken from the environment.
 
         Raises:
@@ -73,7 +71,7 @@ class Connection:
         key = (os.environ.get(KEY_VARIABLE, "") if api_key is None else api_key).strip()
         if not re.fullmatch(r"[\x21-\x7e]*", key):
             raise ValueError("api_key holds what cannot be sent; give it as `lowland keys create` printed it")
-        return cls(url=url.rstrip("/"), api_key=key, timeout_s=timeout_s, retry_s=retry_s)
+        return cls(url=url.rstrip("/"), api_key=key, timeout_s=timeout_s)
 
     def options(self) -> Options:
         """For a client of httpx2."""

@@ -121,7 +121,7 @@ class Svhn(_Images):
     name: Literal["svhn"] = "svhn"
 
 
-class Linear(_Dataset):
+class LinearData(_Dataset):
     """Regression made up from a seed: y = Xw + b + noise, with X, w and b drawn from the standard normal distribution.
 
     `samples` counts the training set; the test part is drawn beside it from the same w and b, a quarter as many.
@@ -245,7 +245,7 @@ DatasetSpec = Annotated[
     | Cifar10
     | Cifar100
     | Svhn
-    | Linear
+    | LinearData
     | Diabetes
     | BreastCancer
     | Folder

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from lowland.spec.base import SpecModel
-from lowland.spec.datasets import DatasetSpec, Linear
+from lowland.spec.datasets import DatasetSpec, LinearData
 from lowland.spec.estimate_models import Size, size_of
 from lowland.spec.job import JobSpec
 from lowland.spec.optimizers import RmsProp, Sgd
@@ -111,7 +111,7 @@ def known_data(dataset: DatasetSpec) -> Data | None:
 
 def known_parts(dataset: DatasetSpec) -> Parts | None:
     """A dataset as it is before its options choose from it; None for people's own files."""
-    if isinstance(dataset, Linear):
+    if isinstance(dataset, LinearData):
         return Parts(dataset.samples, max(1, dataset.samples // 4), (dataset.variables, 1, 1), 1)
     return _SETS.get(dataset.name)
 

@@ -9,7 +9,7 @@ For the backward pass torch keeps
     LayerNorm, attention   inputs, and the attention itself, in float32 whatever the precision
     dropout                what was left out
 
-Each function mirrors one file of `worker.engine.models`; a test holds them together.
+Each function mirrors one file of `lowland.networks`; a test holds them together.
 """
 
 from dataclasses import dataclass

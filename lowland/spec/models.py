@@ -1,6 +1,6 @@
 """The models a job can name. The union below is the registry; sample shape and classes come from the dataset.
 
-A model is one entry here and one file in `worker.engine.models`.
+A model is one entry here and one file in `lowland.networks`.
 """
 
 from collections.abc import Mapping

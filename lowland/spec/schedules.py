@@ -39,7 +39,7 @@ class Cosine(_WarmedUp):
     """The last learning rate, as a fraction of the peak."""
 
 
-class Linear(_WarmedUp):
+class LinearDecay(_WarmedUp):
     """From the peak down along a line, after a linear warm-up. With a long warm-up it is a triangle."""
 
     name: Literal["linear"] = "linear"
@@ -80,7 +80,7 @@ class Step(_WarmedUp):
 
 
 ScheduleSpec = Annotated[
-    Constant | Cosine | Linear | OneCycle | Step,
+    Constant | Cosine | LinearDecay | OneCycle | Step,
     Field(discriminator="name"),
     BeforeValidator(shorthand("name", {"onecycle": "one-cycle"})),
 ]

@@ -6,13 +6,13 @@ from typing import get_args
 import pytest
 
 import sam
+from lowland.networks import MODELS
 from lowland.spec.datasets import Augment, Task
 from lowland.spec.job import Evaluate, JobSpec
 from lowland.spec.unions import tagged_union
 from worker.engine.data import DATASETS
 from worker.engine.data.augment import AUGMENTATIONS
 from worker.engine.data.corruptions import CORRUPTIONS
-from worker.engine.models import MODELS
 from worker.engine.optim import OPTIMIZERS
 from worker.engine.schedules import SCHEDULES
 from worker.engine.tasks import TASKS

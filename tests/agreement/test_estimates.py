@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lowland.networks import MODELS, ImageShape, Vector
 from lowland.spec.catalogue import variants
 from lowland.spec.datasets import DatasetSpec
 from lowland.spec.estimate import estimate, known_parts, training_samples
@@ -16,7 +17,6 @@ from lowland.spec.models import ModelSpec
 from tests.sam.test_memory import IN_THE_LAST_PASS
 from worker.engine.data import DATASETS
 from worker.engine.data.parts import prepare
-from worker.engine.models import MODELS, ImageShape, Vector
 from worker.engine.settings import EngineSettings
 
 Shape = tuple[int, int, int]

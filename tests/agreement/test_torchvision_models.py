@@ -7,9 +7,9 @@ import pytest
 import torchvision.models
 from torch.hub import HASH_REGEX
 
+from lowland.networks.torchvision_models import published_side, published_weights
 from lowland.spec.models import PUBLISHED_WIDTH, Architecture, Torchvision
-from worker.engine.models.torchvision_models import published_side, published_weights
-from worker.engine.models.weight_files import sha256_prefix
+from worker.engine.weights.published import sha256_prefix
 
 ARCHITECTURES = get_args(Architecture)
 

@@ -50,8 +50,8 @@ class Worker:
     def claim(self) -> Lease:
         return playing.claimed(self._ledger)
 
-    def report(self, lease: Lease, sequence: int, **fields: str) -> None:
-        self._ledger.run(runs.report(lease, sequence, lease_ms=60_000, fields=fields))
+    def report(self, lease: Lease, sequence: int, *, point: str = "", **fields: str) -> None:
+        self._ledger.run(runs.report(lease, sequence, lease_ms=60_000, fields=fields, point=point))
 
     def settle(self, lease: Lease, ending: runs.Ending) -> None:
         playing.settle(self._ledger, lease, ending)

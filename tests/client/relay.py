@@ -1,6 +1,7 @@
 """What stands between a client and a server, and lets it down: cuts connections, or answers itself."""
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -39,8 +40,8 @@ class Relay:
         return len(self._plans)
 
     def lines(self, start: str) -> list[str]:
-        """The lines of what clients have sent that begin so."""
-        return [line for line in self.asked.decode(errors="replace").split("\r\n") if line.startswith(start)]
+        """What clients have sent from each such beginning to the end of its line."""
+        return re.findall(re.escape(start) + r"[^\r\n]*", self.asked.decode(errors="replace"))
 
     def close(self) -> None:
         for each in [self._listener, *self._open]:

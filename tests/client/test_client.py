@@ -1,7 +1,5 @@
 """The client against a real server."""
 
-import hashlib
-import json
 import math
 import threading
 from collections.abc import Iterator
@@ -12,12 +10,9 @@ from typing import Any
 import pytest
 
 from ledger import Lease
-from ledger.store import run_folder
 from lowland import Client
 from lowland.errors import (
     AnswerUnreadable,
-    ArtifactNotFound,
-    DownloadCorrupt,
     EventRefused,
     JobNotFound,
     RequestFailed,
@@ -28,11 +23,12 @@ from lowland.errors import (
 from lowland.spec import JobSpec
 from lowland.spec.resource import Cancelled, Job
 from tests.api.conftest import Worker
+from tests.client.awaiting import awaiting
 from tests.client.conftest import Opening
+from tests.client.relay import answer, relayed
 from tests.conftest import free_port
 
 SPEC = {"dataset": "digits"}
-CONTENT = bytes(range(256)) * 5000
 
 
 def test_a_proxy_in_the_environment_is_not_for_a_server_on_this_machine(
@@ -126,49 +122,6 @@ def test_all_jobs_are_gone_through_page_by_page(client: Client, worker: Worker) 
     assert list(client.list(limit=0)) == []
 
 
-class TestDownload:
-    """Fetching what a job has made."""
-
-    @pytest.fixture
-    def job(self, client: Client, worker: Worker, artifact_dir: Path) -> Job:
-        """A job with a good file and one that was changed after it was recorded."""
-        client.submit(SPEC)
-        lease = worker.claim()
-        folder = run_folder(artifact_dir, lease.job_id, lease.token)
-        folder.mkdir(parents=True)
-        for number, name in enumerate(["good.bin", "changed.bin"], start=1):
-            artifact = {"name": name, "size_bytes": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()}
-            recorded = json.dumps(artifact | {"media_type": "application/octet-stream", "token": lease.token})
-            worker.report(lease, number, **{f"artifact:{name}": recorded})
-        (folder / "good.bin").write_bytes(CONTENT)
-        (folder / "changed.bin").write_bytes(CONTENT[::-1])
-        return client.get(lease.job_id)
-
-    def test_a_file_is_put_where_it_is_wanted(self, client: Client, job: Job, tmp_path: Path) -> None:
-        (tmp_path / "old.bin").write_bytes(b"old")
-
-        assert client.download(job.id, "good.bin", tmp_path / "old.bin") == tmp_path / "old.bin"
-        assert client.download(job.id, "good.bin", tmp_path) == tmp_path / "good.bin"
-        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
-            "old.bin": CONTENT,
-            "good.bin": CONTENT,
-        }
-
-    def test_a_file_that_is_not_what_was_recorded_is_not_kept(self, client: Client, job: Job, tmp_path: Path) -> None:
-        (tmp_path / "changed.bin").write_bytes(b"old")
-
-        with pytest.raises(DownloadCorrupt, match=r"changed\.bin arrived with sha256"):
-            client.download(job.id, "changed.bin", tmp_path)
-
-        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
-
-    def test_a_file_that_is_not_there_says_what_is(self, client: Client, job: Job, tmp_path: Path) -> None:
-        with pytest.raises(ArtifactNotFound, match=r"has no artifact nope; it has changed\.bin, good\.bin"):
-            client.download(job.id, "nope", tmp_path)
-
-        assert list(tmp_path.iterdir()) == []
-
-
 @pytest.fixture
 def other_server() -> Iterator[str]:
     """Something on HTTP that is not ours: it answers everything with a page, and JSON of its own under /jobs/json."""
@@ -260,3 +213,82 @@ def test_a_job_that_has_ended_is_deleted(client: Client, worker: Worker) -> None
     for again in (client.get, client.delete, client.checkpoints):
         with pytest.raises(JobNotFound):
             again(job_id)
+
+
+def test_the_environment_says_where_the_server_is(
+    server: str, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOWLAND_URL", server + "/")
+
+    with opening() as client:
+        assert client.base_url == server
+        assert client.ready().redis
+    monkeypatch.setenv("LOWLAND_URL", "localhost:8000")
+    with pytest.raises(ValueError, match="LOWLAND_URL is localhost:8000; give a URL"):
+        Client()
+
+
+def test_waiting_is_left_to_the_server(client: Client, opening: Opening, worker: Worker) -> None:
+    """A job that runs for a while is asked for once, and once more for its end."""
+    job = client.submit(SPEC)
+    lease = worker.claim()
+
+    with relayed(client.base_url) as relay, opening(relay.url) as waiting:
+        settled = threading.Timer(1.5, worker.settle, (lease, "succeeded"))
+        settled.start()
+        ended = waiting.wait(job)
+        settled.join()
+
+    assert ended.status == "succeeded"
+    assert len(relay.lines("GET /jobs/")) == 2
+    assert len(relay.lines("Prefer: wait=25")) == 1
+
+
+def test_waiting_where_nobody_waits_takes_its_time(client: Client, opening: Opening) -> None:
+    """A proxy that answers 304 at once, whatever the server would do, is not asked without a pause."""
+    job = client.submit(SPEC)
+    unchanged = answer("304 Not Modified")
+    body = client.get(job).model_dump_json().encode()
+
+    plans = [answer("200 OK", 'ETag: "1"', body=body), *[unchanged] * 100]
+
+    with relayed(client.base_url, *plans) as relay, opening(relay.url) as waiting, pytest.raises(WaitTimedOut):
+        waiting.wait(job, timeout_s=1.2)
+
+    assert len(relay.lines("GET /jobs/")) <= 6
+
+
+def test_what_a_job_can_name_is_listed(client: Client) -> None:
+    variants = {variant.name: variant for variant in client.variants()}
+
+    assert (variants["sam"].backwards, variants["none"].backwards) == (2, 1)
+    assert "kmnist" in {dataset.name for dataset in client.datasets()}
+    assert "resnet9" in {model.name for model in client.models()}
+    assert "sgd" in {optimizer.name for optimizer in client.optimizers()}
+    assert "cosine" in {schedule.name for schedule in client.schedules()}
+    assert "rosenbrock" in {function.name for function in client.functions()}
+
+
+def test_workers_are_listed_and_drained(client: Client, worker: Worker) -> None:
+    [listed] = client.workers()
+
+    assert client.drain(listed.id).draining
+    assert [each.draining for each in client.workers()] == [True]
+    with pytest.raises(RequestFailed, match="nobody"):
+        client.drain("nobody")
+    assert client.ready().workers >= 0
+
+
+def test_what_a_webhook_was_told_is_read(client: Client, worker: Worker) -> None:
+    told = client.deliveries(client.submit(SPEC))
+
+    assert (told.url, told.deliveries) == (None, [])
+
+
+def test_trio_drives_it_too(server: str, worker: Worker) -> None:
+    with awaiting(server, backend="trio") as client:
+        job = client.submit(SPEC)
+        worker.settle(worker.claim(), "succeeded")
+
+        assert [event.name for event in client.follow(job) if event.name != "progress"][-1] == "end"
+        assert client.wait(job).status == "succeeded"

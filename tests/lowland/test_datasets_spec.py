@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from lowland.spec.datasets import DatasetSpec, Folder, Linear, Table, task_of
+from lowland.spec.datasets import DatasetSpec, Folder, LinearData, Table, task_of
 
 DATASETS = TypeAdapter[DatasetSpec](DatasetSpec)
 
@@ -120,7 +120,7 @@ def test_a_target_that_is_ignored_is_refused() -> None:
 
 
 def test_linear_draws_no_more_than_fits_into_memory() -> None:
-    assert Linear(variables=100, samples=1_000_000)
+    assert LinearData(variables=100, samples=1_000_000)
     assert _refusal("linear", variables=101, samples=1_000_000) == (
         "variables is 101 and samples is 1000000; give two whose product is at most 100000000"
     )

@@ -1,7 +1,7 @@
 """Everything a run is made of, built from its spec."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from lowland.networks import MODELS, Description, ShapeUnsuited, Vector
 from lowland.spec.conflicts import target_out_of_reach
 from lowland.spec.datasets import augment_of
 from lowland.spec.estimate import estimate
@@ -23,15 +24,14 @@ from worker.engine.data import DATASETS
 from worker.engine.data.augment import AUGMENTATIONS
 from worker.engine.data.parts import Parts, prepare
 from worker.engine.device import Precision, choose_precision, device_name, memory_of
-from worker.engine.errors import MemoryTooSmall, SpecUnusable, VariantUnsuited
-from worker.engine.models import MODELS, Vector
-from worker.engine.models.pretrained import load_pretrained
-from worker.engine.models.warm_start import WarmStart, load_weights
+from worker.engine.errors import MemoryTooSmall, ModelUnsuited, SpecUnusable, VariantUnsuited
 from worker.engine.optim import build_optimizer
 from worker.engine.randomness import seed_of
 from worker.engine.schedules import LearningRate
 from worker.engine.session import Session
 from worker.engine.tasks import TASKS
+from worker.engine.weights.pretrained import load_pretrained
+from worker.engine.weights.warm_start import WarmStart, load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +83,14 @@ class Run:
                 "validation": 0 if parts.validation is None else len(parts.validation),
                 "test": len(parts.test),
             },
-            "classes": parts.classes,
-            "normalised": {
-                "inputs": parts.normalise.description(),
-                "targets": None if parts.targets is None else asdict(parts.targets),
-            },
+            **parts.description(),
             "data_sha256": dict(parts.checksums),
             "warm_start": self._lineage(),
         }
+
+    def trained(self) -> Description:
+        """What its weights are of, as it stands beside them."""
+        return Description.model_validate({"model": self.spec.model, **self.parts.description()})
 
     def _lineage(self) -> dict[str, Any] | None:
         """Where the first weights came from; what was taken over is known to the attempt that did it."""
@@ -208,7 +208,10 @@ def _tell_optimizer(run: Run) -> None:
 def _build_model(spec: JobSpec, parts: Parts, session: Session) -> tuple[nn.Module, WarmStart | None]:
     """With weights drawn on the CPU, so that they are the same for every device."""
     torch.manual_seed(seed_of(spec.seed, "weights"))
-    model = MODELS[spec.model.name](parts.input_shape, parts.outputs, **spec.model.options())
+    try:
+        model = MODELS[spec.model.name](parts.input_shape, parts.outputs, **spec.model.options())
+    except ShapeUnsuited as error:
+        raise ModelUnsuited(str(error)) from error
     warm_start = _start_warm(spec, model, session)
     if spec.channels_last:
         model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: documented, missing in the stub

@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 import torch
 
+from lowland.networks.shape import InputShape, Vector
 from worker.engine.errors import DeviceUnavailable
 from worker.engine.memory import keep_freed_memory
-from worker.engine.models.shape import InputShape, Vector
 
 #: Of an image for which a CPU computes in bf16 of its own accord.
 LEAST_PIXELS: Final = 16 * 16

@@ -7,10 +7,10 @@ EngineError
   │   └ OwnDatasetUnavailable   people's own files are not under LOWLAND_DATA_DIR
   ├ DatasetBroken           the files are there and do not hold what they should
   ├ ColumnUnknown           the table has no column of the name that the spec gives
-  ├ ModelUnsuited           the model cannot take the dataset's images (models/torchvision_models.py)
-  ├ WeightsUnavailable      published weights are neither on disk nor to be had (models/weight_files.py)
-  ├ WeightsBroken           the file of published weights does not hold what it should (models/weight_files.py)
-  ├ WarmStartUnsuited       the given weights are of another model (models/warm_start.py)
+  ├ ModelUnsuited           the model cannot take the dataset's images
+  ├ WeightsUnavailable      published weights are neither on disk nor to be had (weights/published.py)
+  ├ WeightsBroken           the file of published weights does not hold what it should (weights/published.py)
+  ├ WarmStartUnsuited       the given weights are of another model (weights/warm_start.py)
   ├ DatasetTooSmall         nothing is left to train on
   ├ TargetsConstant         a regression's part has one value alone
   ├ OptimizerUnsuited       the base optimizer has nothing to do in this model
@@ -73,6 +73,13 @@ class VariantUnsuited(EngineError):
             f'sam.variant is "{variant}", which cannot train on this dataset: {cause}. Give another variant, '
             "other options of it, or a dataset that suits it; dataset.imbalance makes classes rare."
         )
+
+
+class ModelUnsuited(EngineError):
+    """The model cannot take the dataset's images."""
+
+    type = "model-unsuited"
+    title = "The model does not suit the images"
 
 
 class OptimizerUnsuited(EngineError):

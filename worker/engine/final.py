@@ -5,13 +5,13 @@ from typing import Any
 
 import safetensors.torch
 
+from lowland.networks.tensors import put_tensors
 from lowland.spec.models import WEIGHTS_FILES
 from lowland.spec.reports import Finished
 from lowland.spec.resource import Objective
 from worker.engine.artifacts import Artifact, manifest, series, write_artifacts
 from worker.engine.building import Run
 from worker.engine.in_detail import measure_in_detail
-from worker.engine.models.warm_start import put_tensors
 from worker.engine.session import Session
 from worker.engine.state import TrainingState
 
@@ -52,8 +52,9 @@ def finish(run: Run, state: TrainingState, session: Session, *, objective: Objec
 def _write(run: Run, state: TrainingState, session: Session, results: dict[str, Any], report: dict[str, Any]) -> None:
     # Layout is the device's business, not the file's: the same weights give the same bytes.
     weights = {name: tensor.contiguous() for name, tensor in run.measured.model.state_dict().items()}
+    named = safetensors.torch.save(weights, metadata=run.trained().header())
     artifacts = [
-        Artifact(WEIGHTS_FILES["best"], "application/octet-stream", safetensors.torch.save(weights)),
+        Artifact(WEIGHTS_FILES["best"], "application/octet-stream", named),
         Artifact("evaluation.json", "application/json", (json.dumps(report, allow_nan=False) + "\n").encode()),
         manifest(run.spec, {**run.description(), **results}),
         series(state.history),

@@ -13,8 +13,8 @@ from typing import Any, cast, overload
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from lowland.networks import hidden_matrices
 from worker.engine.errors import OptimizerUnsuited
-from worker.engine.models import hidden_matrices
 
 
 def muon_for(model: nn.Module) -> Callable[..., Optimizer]:

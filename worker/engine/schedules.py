@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lowland.spec.schedules import Constant, Cosine, Linear, OneCycle, ScheduleSpec, Step
+from lowland.spec.schedules import Constant, Cosine, LinearDecay, OneCycle, ScheduleSpec, Step
 from sam import SamOptimizer
 
 #: A schedule's options and t in [0, 1] -> a fraction of the peak.
@@ -24,7 +24,7 @@ def _cosine(schedule: Cosine, t: float) -> float:
     return _between(1.0, schedule.end, (1 - math.cos(math.pi * t)) / 2)
 
 
-def _linear(schedule: Linear, t: float) -> float:
+def _linear(schedule: LinearDecay, t: float) -> float:
     return _between(1.0, schedule.end, t)
 
 

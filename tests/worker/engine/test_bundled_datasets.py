@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn import datasets
 
-from lowland.spec.datasets import BreastCancer, DatasetSpec, Diabetes, Digits, Linear
+from lowland.spec.datasets import BreastCancer, DatasetSpec, Diabetes, Digits, LinearData
 from worker.engine.data import DATASETS, Dataset, Samples
 from worker.engine.data.bundled import read_numbers
 from worker.engine.settings import EngineSettings
@@ -94,7 +94,7 @@ def test_a_bundled_set_says_which_files_it_was_read_from(tmp_path: Path, spec: D
 
 def test_linear_is_solved_exactly_where_there_is_no_noise(tmp_path: Path) -> None:
     """Weights found on the training set fit the test part: both were drawn from the same w and b."""
-    dataset = DATASETS["linear"](Linear(variables=3, samples=40, noise=0.0), _settings(tmp_path))
+    dataset = DATASETS["linear"](LinearData(variables=3, samples=40, noise=0.0), _settings(tmp_path))
 
     train, test = (np.c_[_images(part), np.ones(len(part))] for part in (dataset.train, dataset.test))
     weights = np.linalg.lstsq(train, dataset.train.targets.numpy())[0]
@@ -105,7 +105,7 @@ def test_linear_is_solved_exactly_where_there_is_no_noise(tmp_path: Path) -> Non
 
 def test_linear_has_as_much_noise_as_asked_for(tmp_path: Path) -> None:
     def targets(noise: float) -> torch.Tensor:
-        spec = Linear(samples=10_000, noise=noise)
+        spec = LinearData(samples=10_000, noise=noise)
         return DATASETS["linear"](spec, _settings(tmp_path)).train.targets
 
     assert float((targets(0.5) - targets(0.0)).std()) == pytest.approx(0.5, rel=0.05)
@@ -113,7 +113,7 @@ def test_linear_has_as_much_noise_as_asked_for(tmp_path: Path) -> None:
 
 def test_linear_is_decided_by_its_own_seed(tmp_path: Path) -> None:
     first, again, other = (
-        DATASETS["linear"](Linear(data_seed=seed), _settings(tmp_path)).train.targets for seed in (1, 1, 2)
+        DATASETS["linear"](LinearData(data_seed=seed), _settings(tmp_path)).train.targets for seed in (1, 1, 2)
     )
 
     assert torch.equal(first, again)
@@ -124,6 +124,6 @@ def test_linear_is_decided_by_its_own_seed(tmp_path: Path) -> None:
 def test_linear_s_samples_are_the_training_set_and_a_quarter_more_the_test_part(
     tmp_path: Path, samples: int, test: int
 ) -> None:
-    dataset = DATASETS["linear"](Linear(samples=samples), _settings(tmp_path))
+    dataset = DATASETS["linear"](LinearData(samples=samples), _settings(tmp_path))
 
     assert (len(dataset.train), len(dataset.test)) == (samples, test)

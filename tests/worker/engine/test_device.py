@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 import torch
 
+from lowland.networks import ImageShape, Vector
 from tests.worker.engine.running import session_in, tiny
 from worker.engine.building import build_run
 from worker.engine.device import choose_precision, memory_of
 from worker.engine.errors import MemoryTooSmall
-from worker.engine.models import ImageShape, Vector
 
 CPU = torch.device("cpu")
 

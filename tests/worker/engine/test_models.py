@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lowland.networks import MODELS, ImageShape, InputShape, Vector, head_of, hidden_matrices
 from lowland.spec.job import JobSpec
 from lowland.spec.unions import tagged_union
 from tests.worker.engine.tiny_models import GREY, SHAPES, TINY, build, samples, spec_of
-from worker.engine.models import MODELS, ImageShape, InputShape, Vector, head_of, hidden_matrices
 
 LABELS = torch.arange(10)
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from lowland.errors import SpecInvalid
+from lowland.networks import MODELS, ImageShape
 from lowland.spec.job import JobSpec
 from tests.worker.engine.running import tiny
 from worker.engine.errors import OptimizerUnsuited
-from worker.engine.models import MODELS, ImageShape
 from worker.engine.muon import MuonWithAdamW
 from worker.engine.optim import build_optimizer
 

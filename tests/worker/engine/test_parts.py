@@ -9,12 +9,12 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from lowland.networks.shape import ImageShape, Vector
 from lowland.spec.datasets import DatasetSpec, Digits
 from worker.engine.data import DATASETS, Dataset, Samples
 from worker.engine.data.normalise import TargetScale, moments_of
 from worker.engine.data.parts import Parts, prepare
 from worker.engine.errors import DatasetTooSmall, TargetsConstant
-from worker.engine.models.shape import ImageShape, Vector
 from worker.engine.settings import EngineSettings
 
 CPU = torch.device("cpu")

@@ -9,15 +9,15 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
+from lowland.networks.torchvision_models import published_weights
 from lowland.spec.job import JobSpec
 from lowland.spec.models import Architecture, Resnet18, Torchvision
 from lowland.spec.unions import tagged_union
 from tests.worker.engine.tiny_models import SHAPES, build, spec_of
-from worker.engine.models.pretrained import load_pretrained
-from worker.engine.models.torchvision_models import published_weights
-from worker.engine.models.warm_start import WarmStart, WarmStartUnsuited
-from worker.engine.models.weight_files import WeightsBroken, WeightsUnavailable, read_weights
 from worker.engine.settings import EngineSettings
+from worker.engine.weights.pretrained import load_pretrained
+from worker.engine.weights.published import WeightsBroken, WeightsUnavailable, read_weights
+from worker.engine.weights.warm_start import WarmStart, WarmStartUnsuited
 
 UNION = tagged_union(JobSpec.model_fields["model"])
 assert UNION is not None

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lowland.spec.datasets import Digits, Linear
+from lowland.spec.datasets import Digits, LinearData
 from worker.engine.data import Dataset, Samples
 from worker.engine.data.parts import Parts, prepare
 from worker.engine.tasks import TASKS, Classification, Regression, Task
@@ -27,7 +27,7 @@ def _regression(targets: Tensor) -> Parts:
 
 def _prepared(samples: Samples, *, classes: tuple[str, ...] | None) -> Parts:
     dataset = Dataset(train=samples, test=samples, classes=classes)
-    spec = Linear(validation_fraction=0) if classes is None else Digits(validation_fraction=0)
+    spec = LinearData(validation_fraction=0) if classes is None else Digits(validation_fraction=0)
     return prepare(dataset, spec, seed=0, device=torch.device("cpu"), channels_last=False)
 
 

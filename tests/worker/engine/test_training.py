@@ -14,6 +14,7 @@ import sklearn.datasets
 import torch
 
 import sam
+from lowland.networks import MODELS, ImageShape, Vector
 from lowland.spec.job import JobSpec
 from lowland.spec.reports import Advanced, ArtifactWritten, Broken, EpochEnded, Finished, Started
 from lowland.spec.resource import Objective
@@ -21,7 +22,6 @@ from tests.worker.engine.running import UNEVEN, run, session_in, tiny
 from worker.engine.building import build_run
 from worker.engine.data import DATASETS
 from worker.engine.evaluate import evaluate
-from worker.engine.models import MODELS, ImageShape, Vector
 from worker.engine.ranks import ALONE
 from worker.engine.revision import git_revision
 from worker.engine.settings import EngineSettings
@@ -194,6 +194,8 @@ def test_the_manifest_says_everything_the_run_was_made_from(tmp_path: Path) -> N
         "parameters": 64 * 16 + 16 + 16 * 10 + 10,
         "samples": {"training": 160, "validation": 40, "test": 359},
         "classes": [str(digit) for digit in range(10)],
+        "input_shape": [1, 8, 8],
+        "features": None,
         "normalised": {"inputs": {"mean": [ANY], "std": [ANY]}, "targets": None},
         "data_sha256": {"digits.csv.gz": hashlib.sha256(digits.read_bytes()).hexdigest()},
         "warm_start": None,

@@ -8,11 +8,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from lowland.networks import MODELS
+from lowland.networks.parts import head_tensors
 from lowland.spec.models import Torchvision
 from tests.worker.engine.tiny_models import build, spec_of
-from worker.engine.models import MODELS
-from worker.engine.models.parts import head_tensors
-from worker.engine.models.warm_start import WarmStart, WarmStartUnsuited, load_weights
+from worker.engine.weights.warm_start import WarmStart, WarmStartUnsuited, load_weights
 
 REMEDY = "Give a job that trained the same model with the same options on samples of the same shape."
 

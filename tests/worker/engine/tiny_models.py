@@ -6,9 +6,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from lowland.networks import MODELS, ImageShape, InputShape, Vector
 from lowland.spec.job import JobSpec
 from lowland.spec.models import ModelSpec
-from worker.engine.models import MODELS, ImageShape, InputShape, Vector
 
 #: The options that make each model small. torchvision's has a BatchNorm that sees one pixel of a smaller image.
 TINY: Final[Mapping[str, Mapping[str, Any]]] = {

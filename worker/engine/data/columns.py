@@ -30,14 +30,14 @@ class ColumnUnusable(Exception):
     """A column is not there, or does not hold what is wanted of it."""
 
 
-def features_of(name: str, column: pa.ChunkedArray) -> Sequence[np.ndarray]:
-    """A column's features, float32 [M] each.
+def features_of(name: str, column: pa.ChunkedArray) -> Sequence[tuple[str, np.ndarray]]:
+    """A column's features with their names, float32 [M] each; one that stands for a string is called "column=string".
 
     Raises:
         ColumnUnusable: a value is missing or not finite, or the column holds something else.
     """
     if not _is_text(column.type):
-        return [_numbers(name, column, or_else="; name it in dataset.ignore")]
+        return [(name, _numbers(name, column, or_else="; name it in dataset.ignore"))]
     texts = _complete_texts(name, column)
     _refuse_broken_numbers(name, texts)
     categories, numbers = np.unique(texts, return_inverse=True)
@@ -46,7 +46,8 @@ def features_of(name: str, column: pa.ChunkedArray) -> Sequence[np.ndarray]:
             f"column {shown(name)} has {len(categories)} different strings, of which each would be a feature; "
             f"give at most {MOST_CATEGORIES}, or name it in dataset.ignore"
         )
-    return list((numbers == np.arange(len(categories))[:, None]).astype(np.float32))
+    indicators = (numbers == np.arange(len(categories))[:, None]).astype(np.float32)
+    return [(f"{name}={category}", indicator) for category, indicator in zip(categories, indicators, strict=True)]
 
 
 def values_of(name: str, column: pa.ChunkedArray) -> np.ndarray:

@@ -54,6 +54,8 @@ class Dataset:
     """A validation part the dataset has of its own; None where it is to be split off."""
     classes: tuple[str, ...] | None
     """Names of the classes 0, 1, ...; None for regression."""
+    features: tuple[str, ...] | None = None
+    """Names of the features in order; None of images, and where they have none."""
     checksums: Mapping[str, str] = field(default_factory=dict[str, str])
     """SHA-256 of every file it was read from, by the file's path under its folder."""
 

@@ -7,14 +7,14 @@ the whole training set can be trained on and measured.
 import torch
 from torch import Tensor
 
-from lowland.spec.datasets import Linear
+from lowland.spec.datasets import LinearData
 from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.randomness import generator_for
 from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
 
-def load(spec: Linear, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
+def load(spec: LinearData, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
     """Draw it; the same for the same spec on every machine."""
     generator = generator_for(spec.data_seed, "linear: w and b")
     weights = torch.randn(spec.variables, generator=generator)
@@ -26,7 +26,7 @@ def load(spec: Linear, settings: EngineSettings, reporter: Reporter = SILENT) ->
     )
 
 
-def _drawn(spec: Linear, count: int, part: str, weights: Tensor, bias: Tensor) -> Samples:
+def _drawn(spec: LinearData, count: int, part: str, weights: Tensor, bias: Tensor) -> Samples:
     generator = generator_for(spec.data_seed, f"linear: {part}")
     features = torch.randn((count, spec.variables), generator=generator)
     noise = torch.randn(count, generator=generator)

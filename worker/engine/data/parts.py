@@ -7,18 +7,19 @@ training set    at most `limit` samples, each class in proportion
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lowland.spec.datasets import DatasetSpec, Diabetes, Linear
+from lowland.networks.shape import InputShape, shape_of
+from lowland.spec.datasets import DatasetSpec, Diabetes, LinearData
 from worker.engine.data.dataset import Dataset, Samples
 from worker.engine.data.labels import mislabelled, thinned
 from worker.engine.data.normalise import Normaliser, TargetScale, normaliser_of, scale_of
 from worker.engine.data.splits import chosen, split_off
 from worker.engine.errors import DatasetTooSmall, TargetsConstant
-from worker.engine.models.shape import ImageShape, InputShape, Vector
 from worker.engine.randomness import generator_for
 
 
@@ -36,6 +37,8 @@ class Parts:
     """The training targets before label noise, where those after it are; None without noise."""
     classes: tuple[str, ...] | None
     """Their names; None in regression."""
+    features: tuple[str, ...] | None
+    """Their names; None of images, and where they have none."""
     normalise: Normaliser
     targets: TargetScale | None
     """How regression's targets are standardised; those of the parts are in their own units. None in classification."""
@@ -47,11 +50,7 @@ class Parts:
     @property
     def input_shape(self) -> InputShape:
         """What one sample is like."""
-        shape = self.training.source.shape[1:]
-        if len(shape) == 1:
-            return Vector(values=shape[0])
-        channels, height, width = shape
-        return ImageShape(channels=channels, height=height, width=width)
+        return shape_of(self.training.source.shape[1:])
 
     @property
     def outputs(self) -> int:
@@ -62,6 +61,18 @@ class Parts:
     def class_counts(self) -> list[int] | None:
         """Training samples of each class; None in regression."""
         return None if self.host_labels is None else torch.bincount(self.host_labels, minlength=self.outputs).tolist()
+
+    def description(self) -> dict[str, Any]:
+        """What its user has to know to give a model samples and to read its answers, as JSON values."""
+        return {
+            "input_shape": list(self.input_shape.sizes),
+            "features": None if self.features is None else list(self.features),
+            "classes": None if self.classes is None else list(self.classes),
+            "normalised": {
+                "inputs": self.normalise.description(),
+                "targets": None if self.targets is None else asdict(self.targets),
+            },
+        }
 
 
 def prepare(dataset: Dataset, spec: DatasetSpec, *, seed: int, device: torch.device, channels_last: bool) -> Parts:
@@ -84,6 +95,7 @@ def prepare(dataset: Dataset, spec: DatasetSpec, *, seed: int, device: torch.dev
         host_labels=None if dataset.classes is None else training.targets,
         clean_targets=None if clean is None else clean.to(device),
         classes=dataset.classes,
+        features=dataset.features,
         normalise=normaliser_of(training, device, channels_last=channels_last),
         targets=scale_of(training.targets) if dataset.classes is None else None,
         device=device,
@@ -113,7 +125,7 @@ def _made_harder(
     training: Samples, spec: DatasetSpec, *, classes: tuple[str, ...] | None, seed: int
 ) -> tuple[Samples, Tensor | None]:
     """Thin out classes, then make labels wrong; also give the targets before the noise, if there is any."""
-    if classes is None or isinstance(spec, Linear | Diabetes):
+    if classes is None or isinstance(spec, LinearData | Diabetes):
         return training, None
     count = len(classes)
     if spec.imbalance is not None:

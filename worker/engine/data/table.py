@@ -5,6 +5,7 @@ from 1, a CSV file's header line not among them.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,15 @@ from worker.engine.settings import EngineSettings
 _LARGEST_BLOCK_BYTES: Final = 2**31 - 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A table as samples, with the names of its features and classes."""
+
+    samples: Samples
+    features: tuple[str, ...]
+    classes: tuple[str, ...] | None
+
+
 def load(spec: Table, settings: EngineSettings, reporter: Reporter = SILENT) -> Dataset:
     """Read it.
 
@@ -39,14 +49,16 @@ def load(spec: Table, settings: EngineSettings, reporter: Reporter = SILENT) -> 
     """
     path = own_path(spec.name, spec.path, settings)
     try:
-        everything, classes = _samples(spec, path, _rows(path))
+        read = _read(spec, path, _rows(path))
     except UnicodeDecodeError as error:
         raise DatasetBroken(spec.name, folder=path, problem="it is not in UTF-8; write it in UTF-8") from error
     except (ColumnUnusable, pa.ArrowException, OSError) as error:
         problem = str(error) if isinstance(error, ColumnUnusable) else error
         raise DatasetBroken(spec.name, folder=path, problem=problem) from error
-    train, test = with_test_part(spec.name, everything)
-    return Dataset(train=train, test=test, classes=classes, checksums=checksums({path.name: path}))
+    train, test = with_test_part(spec.name, read.samples)
+    return Dataset(
+        train=train, test=test, classes=read.classes, features=read.features, checksums=checksums({path.name: path})
+    )
 
 
 def _rows(path: Path) -> pa.Table:
@@ -76,18 +88,22 @@ def _parquet(path: Path) -> pa.Table:
     return pyarrow.parquet.read_table(path, use_threads=False)
 
 
-def _samples(spec: Table, path: Path, table: pa.Table) -> tuple[Samples, tuple[str, ...] | None]:
+def _read(spec: Table, path: Path, table: pa.Table) -> _Read:
     for field, name in (("target", spec.target), *(("ignore", name) for name in spec.ignore)):
         if name not in table.column_names:
             raise ColumnUnknown(path, field=field, name=name, known=table.column_names)
     names = [name for name in table.column_names if name not in {spec.target, *spec.ignore}]
     if not names:
         raise ColumnUnusable("it has no column left to learn from beside the target")
-    columns = [feature for name in names for feature in features_of(name, table.column(name))]
+    features = [feature for name in names for feature in features_of(name, table.column(name))]
     target = table.column(spec.target)
     if spec.task == "regression":
         targets, classes = values_of(spec.target, target), None
     else:
         targets, classes = classes_of(spec.target, target)
-    features = np.stack(columns, axis=1)
-    return Samples(source=torch.from_numpy(features), targets=torch.from_numpy(targets)), classes
+    columns = np.stack([column for _, column in features], axis=1)
+    return _Read(
+        samples=Samples(source=torch.from_numpy(columns), targets=torch.from_numpy(targets)),
+        features=tuple(name for name, _ in features),
+        classes=classes,
+    )

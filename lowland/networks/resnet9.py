@@ -10,8 +10,8 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from worker.engine.models.layers import convolution
-from worker.engine.models.shape import ImageShape
+from lowland.networks.layers import convolution
+from lowland.networks.shape import ImageShape
 
 #: Keeps the first logits small, so that the first steps at a high learning rate are stable (Page, 2018).
 LOGIT_SCALE: Final = 0.125

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from worker.engine.models.shape import ImageShape
+from lowland.networks.shape import ImageShape
 
 #: Standard deviation of the first weights and positions, cut at two of it (Touvron et al., 2021).
 INITIAL_STD: Final = 0.02

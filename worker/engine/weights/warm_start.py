@@ -1,20 +1,17 @@
 """Starting from given weights instead of random ones: another job's, checked tensor by tensor before any is taken."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from lowland.networks.parts import head_tensors
+from lowland.networks.tensors import differences, put_tensors, told
 from worker.engine.errors import EngineError
-from worker.engine.models.parts import head_tensors
-
-#: So many tensors that do not fit are named.
-MAX_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +37,7 @@ class WarmStartUnsuited(EngineError):
     def __init__(self, field: str, problems: Sequence[str], *, remedy: str) -> None:
         self.field = field
         self.problems = tuple(problems)
-        told = "; ".join(problems[:MAX_NAMED])
-        more = len(problems) - MAX_NAMED
-        super().__init__(f"{field}: {told}{f'; and {more} more' if more > 0 else ''}. {remedy}")
+        super().__init__(f"{field}: {told(problems)}. {remedy}")
 
 
 def load_weights(model: nn.Module, path: Path) -> WarmStart:
@@ -65,35 +60,8 @@ def load_weights(model: nn.Module, path: Path) -> WarmStart:
     return WarmStart(taken=len(taken), replaced=replaced)
 
 
-@torch.no_grad()
-def put_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors into those of the same names, which keep their device and layout.
-
-    `load_state_dict` would also want the modules' versions, which tensors alone do not carry: MNASNet insists.
-    """
-    own = model.state_dict()
-    for name, tensor in tensors.items():
-        own[name].copy_(tensor)
-
-
 def unfit_head(model: nn.Module, given: Mapping[str, Tensor]) -> tuple[str, ...]:
     """The tensors of the model's head, if those given have another shape; else none."""
     own = model.state_dict()
     head = head_tensors(model)
     return head if any(name in given and given[name].shape != own[name].shape for name in head) else ()
-
-
-def differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor], *, but: Collection[str] = ()) -> list[str]:
-    """How two sets of tensors differ in names and shapes, one sentence a tensor, without those in `but`."""
-    names = [name for name in {**own, **given} if name not in but]
-    return [
-        f"{name} is {_shape(given.get(name))} there and {_shape(own.get(name))} here"
-        for name in names
-        if _shape(given.get(name)) != _shape(own.get(name))
-    ]
-
-
-def _shape(tensor: Tensor | None) -> str:
-    if tensor is None:
-        return "not"
-    return "x".join(str(side) for side in tensor.shape) or "one number"

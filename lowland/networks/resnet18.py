@@ -10,8 +10,8 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from worker.engine.models.layers import convolution, thinned_out
-from worker.engine.models.shape import ImageShape
+from lowland.networks.layers import convolution, thinned_out
+from lowland.networks.shape import ImageShape
 
 #: How the names of the stem's tensors begin.
 STEM: Final = "0."

@@ -1,20 +1,14 @@
-"""The models the engine can build, one line each; the names are the contract's (`lowland.spec.models`)."""
+"""The models there are, one line each; the names are the contract's (`lowland.spec.models`)."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from torch import nn
 
-from worker.engine.models import cnn, linear, mlp, resnet9, resnet18, torchvision_models, vit_tiny, wide_resnet
-from worker.engine.models.parts import head_of, hidden_matrices
-from worker.engine.models.shape import ImageShape, InputShape, Vector
-
-__all__ = ["MODELS", "Build", "ImageShape", "InputShape", "Vector", "head_of", "hidden_matrices"]
-
+from lowland.networks import cnn, linear, mlp, resnet9, resnet18, torchvision_models, vit_tiny, wide_resnet
 
 #: Builds a model for samples of a shape and a number of classes; the keywords are the fields of the model's spec.
 Build = Callable[..., nn.Module]
-
 
 MODELS: Final[Mapping[str, Build]] = {
     "linear": linear.build,

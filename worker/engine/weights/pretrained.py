@@ -12,12 +12,13 @@ from typing import Final, cast
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 
+from lowland.networks import resnet18
+from lowland.networks.tensors import differences
+from lowland.networks.torchvision_models import OnImages, published_side, published_weights
 from lowland.spec.models import ModelSpec, Resnet18, Torchvision
-from worker.engine.models import resnet18
-from worker.engine.models.torchvision_models import OnImages, published_side, published_weights
-from worker.engine.models.warm_start import WarmStart, WarmStartUnsuited, differences, unfit_head
-from worker.engine.models.weight_files import read_weights
 from worker.engine.settings import EngineSettings
+from worker.engine.weights.published import read_weights
+from worker.engine.weights.warm_start import WarmStart, WarmStartUnsuited, unfit_head
 
 #: DenseNet's files are older than its modules' names: `denselayer1.norm.1` is `denselayer1.norm1`.
 _OLD_DENSENET_NAME: Final = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")

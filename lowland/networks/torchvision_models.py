@@ -1,22 +1,23 @@
 """torchvision: any of torchvision's classification models, for the dataset's classes and images.
 
 The network is torchvision's own, without auxiliary heads. Grey images are repeated into three channels rather than the
-first convolution being replaced, so that published weights stay valid.
+first convolution being replaced, so that published weights stay valid. torchvision is imported by whoever needs it: the
+other models do without.
 """
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 import torch.nn.functional as F
-import torchvision.models
 from torch import Tensor, nn
 from torch.func import functional_call
-from torchvision.models import WeightsEnum
 
-from worker.engine.errors import EngineError
-from worker.engine.models.shape import ImageShape
+from lowland.networks.shape import ImageShape, ShapeUnsuited
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 _VISION_TRANSFORMERS: Final = ("vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32")
 
@@ -28,17 +29,6 @@ _TOLD: Final[Mapping[str, Callable[[ImageShape], Mapping[str, Any]]]] = {
 }
 
 
-class ModelUnsuited(EngineError):
-    """The model cannot take the dataset's images."""
-
-    type = "model-unsuited"
-    title = "The model does not suit the images"
-
-    def __init__(self, model: str, problem: str) -> None:
-        self.model = model
-        super().__init__(f"{model} does not take {problem}")
-
-
 def build(image: ImageShape, classes: int, *, arch: str, resize: int | None) -> nn.Module:
     """With random weights, as torchvision starts them.
 
@@ -47,11 +37,15 @@ def build(image: ImageShape, classes: int, *, arch: str, resize: int | None) -> 
         resize: side of the square that images are scaled to first; None leaves them.
 
     Raises:
-        ModelUnsuited: it cannot take such images.
+        ShapeUnsuited: it cannot take such images.
+        ModuleNotFoundError: torchvision is not installed.
     """
+    from torchvision.models import get_model  # noqa: PLC0415  the other models do without
+
     if image.channels not in {1, 3}:
-        raise ModelUnsuited(
-            f"torchvision/{arch}", f"images with {image.channels} channels, only with 1 or 3; give another model"
+        raise ShapeUnsuited(
+            f"torchvision/{arch} does not take images with {image.channels} channels, only with 1 or 3; "
+            "give another model"
         )
     seen = ImageShape(
         channels=3,
@@ -60,7 +54,7 @@ def build(image: ImageShape, classes: int, *, arch: str, resize: int | None) -> 
     )
     told = _TOLD[arch](seen) if arch in _TOLD else {}
     try:
-        network = torchvision.models.get_model(arch, weights=None, num_classes=classes, **told)
+        network = get_model(arch, weights=None, num_classes=classes, **told)
     except (AssertionError, ValueError) as error:
         raise _wrong_size(arch, seen) from error
     if not _takes(network, seen):
@@ -98,9 +92,11 @@ class _AveragePool(nn.Module):
         return over_rows.T @ x @ over_columns
 
 
-def published_weights(arch: str) -> WeightsEnum:
+def published_weights(arch: str) -> "WeightsEnum":
     """torchvision's best ImageNet weights of a model."""
-    return torchvision.models.get_model_weights(arch)["DEFAULT"]
+    from torchvision.models import get_model_weights  # noqa: PLC0415  the other models do without
+
+    return get_model_weights(arch)["DEFAULT"]
 
 
 def published_side(arch: str) -> int:
@@ -132,9 +128,8 @@ def _pool_deterministically(network: nn.Module) -> None:
                 pass
 
 
-def _wrong_size(arch: str, image: ImageShape) -> ModelUnsuited:
-    return ModelUnsuited(
-        f"torchvision/{arch}",
-        f"images of {image.height}x{image.width} pixels; set model.resize, for example to {published_side(arch)}, "
-        "which its published weights are for, or give another model",
+def _wrong_size(arch: str, image: ImageShape) -> ShapeUnsuited:
+    return ShapeUnsuited(
+        f"torchvision/{arch} does not take images of {image.height}x{image.width} pixels; set model.resize, "
+        f"for example to {published_side(arch)}, which its published weights are for, or give another model"
     )

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from worker.engine.models.shape import InputShape
+from lowland.networks.shape import InputShape
 
 
 def build(shape: InputShape, classes: int, *, width: int, depth: int, dropout: float) -> nn.Module:

@@ -1,6 +1,11 @@
 """What one sample is like that a model is built for: an image, or a vector of features."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+
+class ShapeUnsuited(ValueError):
+    """The model cannot take such samples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -8,6 +13,11 @@ class Vector:
     """So many features, in no order that a model could use."""
 
     values: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of a tensor that holds one sample: [F]."""
+        return (self.values,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +27,11 @@ class ImageShape:
     channels: int
     height: int
     width: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of a tensor that holds one sample: [C, H, W]."""
+        return self.channels, self.height, self.width
 
     @property
     def values(self) -> int:
@@ -38,3 +53,11 @@ class ImageShape:
 
 #: What a model that wants no images takes too.
 InputShape = ImageShape | Vector
+
+
+def shape_of(sizes: Sequence[int]) -> InputShape:
+    """What samples are like that tensors of these sizes hold, [F] or [C, H, W]."""
+    if len(sizes) == 1:
+        return Vector(values=sizes[0])
+    channels, height, width = sizes
+    return ImageShape(channels=channels, height=height, width=width)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from torch import nn
 
-from worker.engine.models.layers import convolution
-from worker.engine.models.shape import ImageShape
+from lowland.networks.layers import convolution
+from lowland.networks.shape import ImageShape
 
 
 def build(image: ImageShape, classes: int, *, width: int) -> nn.Module:

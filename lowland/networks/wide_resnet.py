@@ -9,8 +9,8 @@ Deep Residual Networks", ECCV 2016). Images too small for two halvings are halve
 
 from torch import Tensor, nn
 
-from worker.engine.models.layers import thinned_out
-from worker.engine.models.shape import ImageShape
+from lowland.networks.layers import thinned_out
+from lowland.networks.shape import ImageShape
 
 
 def build(image: ImageShape, classes: int, *, depth: int, widen: int, dropout: float) -> nn.Module:

@@ -1,0 +1,1 @@
+"""Weights that a run starts from: published ones, or another job's."""
