@@ -104,7 +104,7 @@ def _version(url: str) -> str | None:
 
     from lowland.client.connection import Connection  # noqa: PLC0415
 
-    there = Connection.to(url, api_key=None, timeout_s=10, retry_s=0)
+    there = Connection.to(url, api_key=None, timeout_s=10)
     try:
         with httpx2.Client(**there.options()) as http:
             return str(http.get("/openapi.json").raise_for_status().json()["info"]["version"])
