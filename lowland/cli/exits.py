@@ -96,8 +96,7 @@ def translated() -> Generator[None]:
         error.show()
         raise SystemExit(Exit.UNUSABLE) from None
     except click.UsageError as error:
-        where = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
-        fail(click.ClickException(error.format_message().rstrip(".") + where), Exit.UNUSABLE)
+        fail(click.ClickException(f"{error.format_message().rstrip('.')}{_hint(error)}"), Exit.UNUSABLE)
     except click.ClickException as error:
         fail(click.ClickException(error.format_message()), Exit.UNUSABLE)
     except (KeyboardInterrupt, click.Abort):
@@ -109,6 +108,12 @@ def translated() -> Generator[None]:
             _read_no_more()
         place = f"{error.filename}: " if error.filename else ""
         fail(LowlandError(f"{place}{(error.strerror or str(error)).lower()}"), Exit.FAILED)
+
+
+def _hint(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--url":
+        return "; it stands before the command: `lowland --url URL ls`"
+    return f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
 
 
 def _read_no_more() -> NoReturn:

@@ -19,6 +19,7 @@ from tests.ledger.playing import submit
         (["nonsense"], "lowland: No such command 'nonsense'; see `lowland --help`"),
         (["ls", "--nonsense"], "lowland: No such option '--nonsense'; see `lowland ls --help`"),
         (["ls", "--limit", "0"], "lowland: Invalid value for '--limit': 0 is not in the range x>=1; see"),
+        (["ls", "--url", "x"], "lowland: No such option '--url'; it stands before the command: `lowland --url URL ls`"),
         (["ls", "extra"], "lowland: Got unexpected extra argument (extra); see `lowland ls --help`"),
         (["show"], "lowland: Missing argument 'ID'; see `lowland show --help`"),
         (["--url", "there", "ls"], "lowland: --url is there; give a URL that starts with http:// or https://; see"),

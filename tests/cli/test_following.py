@@ -95,6 +95,12 @@ def test_watching_ends_with_its_time_and_with_ctrl_c_and_the_job_goes_on(lowland
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == ("", "")
     assert process.returncode == Exit.INTERRUPTED
+    with lowland.terminal("watch", job_id) as terminal:
+        terminal.shows("place 1: ")
+        terminal.types("\x03")
+        assert terminal.wait() == Exit.INTERRUPTED
+    assert "Traceback" not in terminal.text
+    assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")  # the cursor is back
     assert json.loads(lowland("show", job_id, "--json").stdout)["status"] == "queued"
 
 
