@@ -4,7 +4,6 @@ import math
 import time
 from typing import Any, Final
 
-import redis.asyncio
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
@@ -14,6 +13,7 @@ from redis.backoff import NoBackoff
 
 from api.errors import RateLimited
 from ledger import Keys, LedgerUnavailable
+from ledger.address import Address
 from ledger.connection import CONNECTIONS, TIMEOUT_S
 
 
@@ -29,8 +29,7 @@ class Rates:
     """
 
     def __init__(self, url: str, keys: Keys) -> None:
-        self._pool: Final = redis.asyncio.BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
-            url,
+        self._pool: Final = Address.read(url).async_pool(
             max_connections=CONNECTIONS,
             timeout=TIMEOUT_S,
             socket_timeout=TIMEOUT_S,

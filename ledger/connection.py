@@ -10,6 +10,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry as BlockingRetry
 
+from ledger.address import Address
 from ledger.calls import Answer, Call, Instead
 from ledger.changes import Changes
 from ledger.errors import LedgerUnavailable, LedgerUnusable
@@ -35,21 +36,24 @@ class Ledger:
     Retries nothing by itself: whoever calls knows how long it may wait.
 
     Args:
-        url: of the server, `redis://`, `rediss://` or `unix://`.
+        url: of the server, in one of the forms that `ledger/address.py` names.
         keys: the prefix to work under.
         timeout_s: for connecting, and for each command.
+
+    Raises:
+        ValueError: the URL has none of these forms.
     """
 
     def __init__(self, url: str, keys: Keys | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self.keys: Final = keys or Keys()
-        self._client: redis.Redis = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
-            url,
+        pool = Address.read(url).blocking_pool(
             decode_responses=True,
             encoding_errors=ENCODING_ERRORS,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=BlockingRetry(NoBackoff(), 0),
         )
+        self._client: redis.Redis = redis.Redis.from_pool(pool)
         self._scripts = {name: self._client.register_script(script_text(name)) for name in script_names()}
 
     def run(self, call: Call[T]) -> T:
@@ -109,8 +113,7 @@ class AsyncLedger:
 
     def __init__(self, url: str, keys: Keys | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self.keys: Final = keys or Keys()
-        pool = redis.asyncio.BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
-            url,
+        pool = Address.read(url).async_pool(
             max_connections=CONNECTIONS,
             timeout=timeout_s,
             decode_responses=True,

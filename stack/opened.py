@@ -11,7 +11,7 @@ from stack.errors import FolderInUse
 from stack.folder import data_folder
 from stack.output import Output
 from stack.rooms import valkey
-from stack.serve import answers_soon, check_ledger, open_ledger
+from stack.serve import answers_soon, check_ledger, open_ledger, place_of
 from stack.supervisor import Supervisor
 from stack.valkey import prepare, running_url
 
@@ -52,7 +52,7 @@ def shared_ledger(data_dir: Path, redis_url: str | None) -> Generator[Ledger]:
 @contextmanager
 def _named(url: str) -> Generator[Ledger]:
     with open_ledger(url) as ledger:
-        check_ledger(ledger, url)
+        check_ledger(ledger, place_of(url))
         yield ledger
 
 

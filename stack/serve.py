@@ -20,14 +20,22 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from ledger import AccessSettings, Keys, Ledger, LedgerError, LedgerSettings, LedgerUnavailable, access, presence
+from ledger.address import Address
 from ledger.logs import formatter
 from stack.addresses import check_port, is_public, reachable, url_of
-from stack.errors import ChildKeepsDying, KeysMissing, PackagesMissing, RedisUnusable, SettingsInvalid, StoppedAtOnce
+from stack.errors import (
+    ChildKeepsDying,
+    KeysMissing,
+    PackagesMissing,
+    RedisUnusable,
+    RedisUrlInvalid,
+    SettingsInvalid,
+    StoppedAtOnce,
+)
 from stack.folder import DataFolder, check_artifacts, data_folder
 from stack.output import Output, OutputHandler
 from stack.rooms import ROOT, environment, rooms, valkey
@@ -117,7 +125,7 @@ def _run(house: Supervisor, options: Options, folder: DataFolder, port: int, wis
             if not answers_soon(ledger, house, stop_wished=lambda: wishes.stop):
                 return
         else:
-            check_ledger(ledger, url)
+            check_ledger(ledger, place_of(url))
         guarded = _guarded(options, ledger)
         variables = environment(folder, redis_url=url, workers=options.workers, require_api_key=guarded)
         former = _former(ledger, url)
@@ -154,13 +162,13 @@ def open_ledger(url: str) -> Ledger:
 
     Raises:
         SettingsInvalid: a setting has a value that is not allowed.
-        RedisUnusable: there is no such kind of URL.
+        RedisUrlInvalid: there is no such kind of URL.
     """
     prefix = _settings(LedgerSettings).redis_prefix
     try:
         return Ledger(url, Keys(prefix))
     except ValueError as error:
-        raise RedisUnusable(_place(url), str(error)) from error
+        raise RedisUrlInvalid(str(error)) from error
 
 
 def _settings(kind: type[S]) -> S:
@@ -192,8 +200,8 @@ def answers_soon(ledger: Ledger, house: Supervisor, *, stop_wished: Callable[[],
     return False
 
 
-def check_ledger(ledger: Ledger, url: str) -> None:
-    """Make sure that what is at the URL can be used, or say why not.
+def check_ledger(ledger: Ledger, place: str) -> None:
+    """Make sure that what is at this place can be used, or say why not.
 
     Raises:
         RedisUnusable: it cannot.
@@ -201,12 +209,12 @@ def check_ledger(ledger: Ledger, url: str) -> None:
     try:
         ledger.check()
     except LedgerError as error:
-        raise RedisUnusable(_place(url), str(error)) from error
+        raise RedisUnusable(place, str(error)) from error
 
 
-def _place(url: str) -> str:
-    """The address in a URL, without its password."""
-    return urlsplit(url).netloc.rpartition("@")[2] or url
+def place_of(url: str) -> str:
+    """Where a URL that can be read leads, without its password."""
+    return str(Address.read(url))
 
 
 def _give_up_on_the_dying(house: Supervisor) -> None:
@@ -220,7 +228,7 @@ def _former(ledger: Ledger, url: str) -> set[_Enrolment]:
     try:
         return {(worker.id, worker.since) for worker in ledger.run(presence.list_workers())}
     except LedgerUnavailable as error:
-        raise RedisUnusable(_place(url), str(error)) from error
+        raise RedisUnusable(place_of(url), str(error)) from error
 
 
 def _is_ready(host: str, port: int, ledger: Ledger, former: set[_Enrolment]) -> bool:

@@ -1,7 +1,7 @@
 """The Celery worker, thin: `celery -A worker.app worker`. It answers bells; everything else is the runner's.
 
 setup_logging          the log is written as everywhere
-worker_init            the parent loads torch, so that engines can be forked warm; it computes nothing
+worker_init            Celery leaves other workers alone; the parent loads torch, so that engines can be forked warm
 worker_ready           the worker enrolls in the ledger, and its heart beats
 worker_shutting_down   SIGTERM is passed on to the runners, which put their jobs back
 worker_shutdown        the worker leaves the ledger
@@ -93,6 +93,12 @@ def answer(bell: Task) -> None:
 def write_log(**_: Any) -> None:
     """Log as every process of the server does; Celery leaves it to whoever listens here."""
     configure(worker.settings, process="worker")
+
+
+@signals.worker_init.connect
+def keep_apart(sender: Any, **_: Any) -> None:
+    """Workers meet in the ledger; what Celery has for that takes a second at the start, and channels of its own."""
+    sender.options.update(without_gossip=True, without_mingle=True, without_heartbeat=True)
 
 
 @signals.worker_init.connect

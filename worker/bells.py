@@ -12,6 +12,7 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from ledger import LedgerSettings, LedgerUnavailable
+from ledger.address import Address
 from ledger.keys import bell_queue
 
 #: The one task there is.
@@ -20,7 +21,12 @@ ANSWER: Final = "lowland.answer"
 
 def bell_app(settings: LedgerSettings) -> Celery:
     """Celery, configured to carry bells and nothing else."""
-    app = Celery("lowland", broker=settings.redis_url, set_as_current=False)
+    broker = Address.read(settings.redis_url).broker(
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        retry_on_timeout=False,
+    )
+    app = Celery("lowland", broker=broker.url, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -35,12 +41,8 @@ def bell_app(settings: LedgerSettings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={
-            "global_keyprefix": settings.redis_prefix,
-            "socket_timeout": 5,
-            "socket_connect_timeout": 2,
-            "retry_on_timeout": False,
-        },
+        broker_use_ssl=broker.tls,
+        broker_transport_options={"global_keyprefix": settings.redis_prefix, **broker.options},
     )
     return app
 

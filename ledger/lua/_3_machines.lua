@@ -2,6 +2,8 @@
 
 -- a worker is alive while its last heartbeat is younger
 local WORKER_ALIVE_MS = 15000
+-- and the ledger attended while a keeper has looked at the leases within several of its turns
+local UNATTENDED_MS = 3000
 
 local function set_of(words)
   local set = {}

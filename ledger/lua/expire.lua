@@ -5,8 +5,6 @@
 --   ARGV  1 detail   2 error (JSON)   3 how many at most   4 lease_ms
 --   ->    {'ok', runs as `add_ended` gives them}                              event: the new status
 local detail, error, most, lease_ms = unpack(ARGV)
--- several turns of a keeper
-local UNATTENDED_MS = 3000
 local now = now_ms()
 local seen_ms, since_ms = unpack(redis.call('HMGET', key('attended'), 'seen_ms', 'since_ms'))
 if not seen_ms or now - seen_ms > UNATTENDED_MS then since_ms = integer(now) end

@@ -226,6 +226,11 @@ class Fleet:
         """Files in the store that were begun and not brought to their end."""
         return list(self.artifacts.glob("jobs/*/*/.*.writing"))
 
+    @property
+    def parts(self) -> list[Part]:
+        """Everything that was started."""
+        return list(self._parts)
+
     def close(self) -> None:
         """End everything, by process id."""
         left = [child for part in self._parts for child in part.descendants()]

@@ -115,6 +115,7 @@ CALLS: dict[str, Callable[[Ledger], Call[Any]]] = {
     "heartbeat": lambda ledger: after(running(ledger), presence.heartbeat(W1, failure=LOST)),
     "drain": lambda ledger: after(running(ledger), presence.drain("w1")),
     "leave": lambda ledger: after(enroll(ledger), presence.leave(W1, failure=LOST)),
+    "attended": lambda ledger: after(ledger.run(runs.expire(failure=LOST, lease_ms=0)), presence.is_attended()),
     "workers": lambda ledger: after(running(ledger), presence.list_workers()),
     "get": lambda ledger: reads.get_job(submit(ledger)),
     "known": lambda ledger: reads.is_known(KEY, owner="ada"),

@@ -1,0 +1,106 @@
+"""What a URL of Redis may be, and what is said of one that is not."""
+
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from ledger import LedgerSettings
+from ledger.address import Address, without_secrets
+
+CA = __file__  # any file that can be read
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "said"),
+    [
+        ("redis://", {"host": "127.0.0.1", "port": 6379, "db": 0}, "127.0.0.1:6379"),
+        ("redis://:s%40cret@there:1/5", {"host": "there", "port": 1, "db": 5, "password": "s@cret"}, "there:1"),
+        ("redis://ada:x@[::1]:1", {"host": "::1", "port": 1, "db": 0, "username": "ada", "password": "x"}, "::1:1"),
+        ("unix:///run/a%20b?db=2", {"path": "/run/a b", "db": 2}, "/run/a b"),
+        ("unix://ada:x@/run/r", {"path": "/run/r", "db": 0, "username": "ada", "password": "x"}, "/run/r"),
+        (
+            f"rediss://there?ssl_ca_certs={CA}&ssl_check_hostname=false",
+            {"host": "there", "port": 6379, "db": 0, "ssl_ca_certs": CA, "ssl_check_hostname": False},
+            "there:6379",
+        ),
+    ],
+)
+def test_a_server_is_reached_as_the_url_says(url: str, options: dict[str, Any], said: str) -> None:
+    address = Address.read(url)
+
+    made = address.blocking_pool().connection_kwargs
+    also = address.async_pool().connection_kwargs
+    assert {name: made.get(name) for name in options} == {name: also.get(name) for name in options} == options
+    assert str(address) == said
+
+
+def test_sentinels_are_asked_as_the_url_says() -> None:
+    url = f"rediss+sentinel://ada:x@one,two:1/4?service=main&sentinel_password=y&ssl_ca_certs={CA}"
+
+    address = Address.read(url)
+
+    assert str(address) == "main of the Sentinels one:26379, two:1"
+    assert address.sentinels == (("one", 26379), ("two", 1))
+    assert address.sentinel_options == {"password": "y", "ssl": True, "ssl_ca_certs": CA}
+    pool = address.blocking_pool(socket_timeout=3)
+    assert (pool.connection_kwargs["username"], pool.connection_kwargs["db"]) == ("ada", 4)
+    assert issubclass(pool.connection_class, redis.SSLConnection)
+    assert issubclass(address.async_pool().connection_class, redis.asyncio.SSLConnection)
+    broker = address.broker(socket_timeout=3)
+    assert broker.url == "sentinel://ada:x@one:26379/4;sentinel://ada:x@two:1/4"
+    assert broker.tls == {"ssl_cert_reqs": "required", "ssl_ca_certs": CA}
+    assert (broker.options["socket_timeout"], broker.options["master_name"]) == (3, "main")
+    to_sentinels = broker.options["sentinel_kwargs"]
+    assert to_sentinels.pop("retry").get_retries() == 0
+    assert to_sentinels == {"socket_timeout": 3, **address.sentinel_options}
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("localhost:6379", "the scheme is not one of redis, rediss, unix, redis+sentinel, rediss+sentinel"),
+        ("redis://:secret@there:port/0", "a host or its port, from 1 to 65535, cannot be read"),
+        ("redis://:secret@there:70000/0", "a host or its port, from 1 to 65535, cannot be read"),
+        ("redis://:secret@there/first", "the database is no number"),
+        ("redis://:sec/ret@there/0", "user, password and parameters are to be percent-encoded"),
+        ("redis://:secret@there/0?ssl_ca_certs=/ca.pem", "there is no parameter `ssl_ca_certs` for redis, but db"),
+        ("rediss://:secret@there/0?ssl_ca_certs=/no/ca.pem", "`ssl_ca_certs`: /no/ca.pem cannot be read"),
+        ("rediss://:secret@there/0?ssl_cert_reqs=maybe", "`ssl_cert_reqs`: is not one of required, optional, none"),
+        ("unix://:secret@there", "a socket's path starts with / and stands behind unix://"),
+        ("redis+sentinel://:secret@there/0", "the parameter `service` is missing"),
+        ("redis+sentinel://there/0?sentinel_password=secret", "the parameter `service` is missing"),
+    ],
+)
+def test_another_url_is_refused_without_its_secrets(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match="give redis://HOST:PORT/DATABASE") as refused:
+        Address.read(url)
+
+    assert str(refused.value).startswith(f"{without_secrets(url)}: {reason}")
+    assert not [word for word in ("secret", "sec/", "ret@") if word in str(refused.value)]
+
+
+def test_a_process_with_another_url_ends_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOWLAND_REDIS_URL", "http://:secret@there")
+
+    with pytest.raises(SystemExit) as ended:
+        LedgerSettings.of_process()
+
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (2, 1)
+    assert said.startswith("lowland: LOWLAND_REDIS_URL: ")
+    assert "http://***@there: the scheme is not one of redis" in said
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOWLAND_REDIS_URL", "")
+
+    assert LedgerSettings().redis_url == "redis://127.0.0.1:6379/0"
+
+
+def test_the_secrets_are_in_no_representation() -> None:
+    address = Address.read("redis+sentinel://ada:secret@there/0?service=main&sentinel_password=secret")
+
+    assert "secret" not in f"{address} {address!r} {address.broker()!r}"
