@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import redis
 from pydantic import ValidationError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from ledger import Keys, LedgerSettings, LedgerUnusable
+from ledger.address import Address
 from ledger.connection import MIN_VERSION
 from ledger.keys import check_schema
 from lowland.findings import Finding
@@ -92,16 +94,24 @@ def _redis(url: str | None, data_dir: Path, settings: LedgerSettings) -> Iterato
         advice = "`lowland serve` starts one; or set LOWLAND_REDIS_URL"
         yield Finding(name="Redis", state="warning", detail=detail, advice=advice)
         return
-    place = urlsplit(url).netloc.rpartition("@")[2] or url
     try:
-        with redis.Redis.from_url(
-            url, decode_responses=True, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-        ) as client:
-            yield _server(client, place, Keys(settings.redis_prefix))
+        address = Address.read(url)
+    except ValueError as error:
+        yield Finding(name="Redis", state="failed", detail=str(error), advice="set LOWLAND_REDIS_URL anew")
+        return
+    pool = address.blocking_pool(
+        decode_responses=True,
+        socket_timeout=_TIMEOUT_S,
+        socket_connect_timeout=_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        with redis.Redis.from_pool(pool) as client:
+            yield _server(client, str(address), Keys(settings.redis_prefix))
             yield _durability(client)
-    except (redis.RedisError, ValueError) as error:
+    except redis.RedisError as error:
         advice = "start it (`lowland serve` has its own), or set LOWLAND_REDIS_URL to where it is"
-        yield Finding(name="Redis", state="failed", detail=f"{place}: {error}", advice=advice)
+        yield Finding(name="Redis", state="failed", detail=f"{address}: {error}", advice=advice)
 
 
 def _server(client: redis.Redis, place: str, keys: Keys) -> Finding:

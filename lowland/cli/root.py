@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 
@@ -36,11 +36,13 @@ class Root(click.Group):
             sys.stdout.flush()  # while it can still be told that nobody reads
             return result
 
-    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Run the command that the arguments name, and exit."""
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run the command that the arguments name, and exit; or return, as click does, if not in `standalone_mode`."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **kwargs)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks is written as an escape
                 stream.reconfigure(errors="backslashreplace")
         with translated():
-            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            code = super().main(*args, standalone_mode=False, **kwargs)
         sys.exit(code if isinstance(code, int) else 0)

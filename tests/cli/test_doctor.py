@@ -76,6 +76,13 @@ def test_a_redis_that_forgets_jobs_has_failed(lowland: Shell, ledger: Ledger) ->
     assert "noeviction" in findings["Redis durability"]["advice"]
 
 
+def test_a_url_of_redis_that_cannot_be_read_is_said_without_its_password(lowland: Shell, ledger: Ledger) -> None:
+    findings = found(lowland, "--redis-url", "http://:secret@box/0", code=Exit.FAILED)
+
+    assert "the scheme is not one of redis, rediss" in findings["Redis"]["detail"]
+    assert "secret" not in json.dumps(findings)
+
+
 def test_a_setting_that_cannot_be_read_is_named(lowland: Shell, ledger: Ledger) -> None:
     findings = found(lowland, code=Exit.FAILED, LOWLAND_SLOTS="many")
 
