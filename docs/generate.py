@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from api import ApiSettings, create_app  # noqa: E402  the rooms lie beside docs, not in site-packages
 from api.metrics import METRICS  # noqa: E402
 from docs.api_page import api_page  # noqa: E402
+from docs.cli_page import cli_page  # noqa: E402
 from docs.client_page import client_page  # noqa: E402
 from docs.compatibility import incompatibilities  # noqa: E402
 from docs.errors_page import errors_page  # noqa: E402
@@ -195,6 +196,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/api.md": lambda: api_page(json.loads(openapi_page())),
     "docs/reference/errors.md": errors_page,
     "docs/reference/client.md": client_page,
+    "docs/reference/cli.md": cli_page,
     OPENAPI: openapi_page,
 }
 

@@ -49,7 +49,7 @@ DEATHS_AT_START: Final = 3
 #: How often the children are looked at.
 TICK_S: Final = 0.1
 #: What the children need of other people's work, as far as it is easily left out.
-_PACKAGES: Final = ("celery", "fastapi", "sklearn", "torch", "torchvision", "uvicorn")
+PACKAGES: Final = ("celery", "fastapi", "sklearn", "torch", "torchvision", "uvicorn")
 #: A worker's name, and since when.
 _Enrolment = tuple[str, datetime]
 
@@ -78,7 +78,7 @@ def serve(options: Options) -> None:
         ChildKeepsDying: the house never got ready; nothing is left running.
         StoppedAtOnce: a second SIGINT came while it was stopping; nothing is left running.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise PackagesMissing(missing, ROOT)
     settings = _settings(LedgerSettings)

@@ -1,20 +1,27 @@
 """`lowland keys`: who may use the server."""
 
-import json
 import re
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import click
 
-from lowland.cli.checkout import ServerMissing, find_the_server
+from lowland.cli.checkout import server_here
 from lowland.cli.exits import Exit, fail
-from lowland.errors import LowlandError
+from lowland.cli.printing import Column, json_option, print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_COLUMNS: Final = (
+    Column(head="ID"),
+    Column(head="OWNER", cut=8),
+    Column(head="SCOPES"),
+    Column(head="NAME", cut=8, drop=3),
+    Column(head="EXPIRES_AT"),
+    Column(head="QUOTA", right=True, drop=2),
+    Column(head="RATE_LIMIT", drop=1),
+)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -52,7 +59,8 @@ def _placed(command: F) -> F:
 def keys() -> None:
     """Make, list and revoke API keys.
 
-    With the first key the server wants one from everybody. A server that runs notices within five seconds.
+    With the first key the server wants one from everybody. A server that runs notices within five seconds. Needs the
+    server's rooms (a checkout with `make setup`), and its Redis.
     """
 
 
@@ -79,7 +87,7 @@ def create(
     redis_url: str | None,
 ) -> None:
     """Make a key, and print it: the only time that anybody sees it."""
-    with _server_here():
+    with server_here():
         from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
 
         wanted = keys.Wanted(
@@ -90,28 +98,27 @@ def create(
             rate_limit=rate_limit,
             quota=quota,
         )
-        secret, made = keys.create(keys.Place(data_dir=data_dir, redis_url=redis_url or None), wanted)
+        try:
+            secret, made = keys.create(keys.Place(data_dir=data_dir, redis_url=redis_url or None), wanted)
+        except ValueError as error:
+            fail(error, Exit.UNUSABLE)
     click.echo(f"{made.id} of {made.owner}; the key is shown only now:", err=True)
     click.echo(secret)
 
 
 @keys.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option
 @_placed
 def ls(as_json: bool, data_dir: Path, redis_url: str | None) -> None:
     """List the keys, without telling them, oldest first."""
-    with _server_here():
+    with server_here():
         from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
 
         listed = [_row(key) for key in keys.ls(keys.Place(data_dir=data_dir, redis_url=redis_url or None))]
     if as_json:
-        click.echo(json.dumps(listed, indent=2))
+        print_json(listed)
         return
-    heads = ("id", "owner", "scopes", "name", "expires_at", "quota", "rate_limit")
-    rows = [heads, *([_cell(row[head]) for head in heads] for row in listed)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(_COLUMNS, [[_cell(row[column.head.lower()]) for column in _COLUMNS] for row in listed])
 
 
 @keys.command()
@@ -122,7 +129,7 @@ def revoke(key_id: str | None, every: bool, data_dir: Path, redis_url: str | Non
     """Have a key work no more. Without its last key a server lets nobody in."""
     if every == (key_id is not None):
         raise click.UsageError("give the id of a key, as `lowland keys ls` shows it, or --all")
-    with _server_here():
+    with server_here():
         from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
 
         left = keys.revoke(keys.Place(data_dir=data_dir, redis_url=redis_url or None), key_id)
@@ -130,26 +137,6 @@ def revoke(key_id: str | None, every: bool, data_dir: Path, redis_url: str | Non
         click.echo("all keys revoked; where none is required or set by LOWLAND_API_KEYS, everybody may come in")
     else:
         click.echo(f"{key_id} revoked, {left} left" + ("" if left else "; nobody comes in until there is another"))
-
-
-@contextmanager
-def _server_here() -> Generator[None]:
-    """Do what needs the server's rooms, and end as a command does where it cannot be done."""
-    find_the_server()
-    try:
-        from stack.errors import CannotServe  # noqa: PLC0415  help needs none of it, and it may be missing
-    except ModuleNotFoundError as error:
-        fail(ServerMissing(error.name), Exit.UNUSABLE)
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        fail(ServerMissing(error.name), Exit.UNUSABLE)
-    except KeyboardInterrupt:
-        raise SystemExit(Exit.INTERRUPTED) from None
-    except (CannotServe, ValueError) as error:
-        fail(error, Exit.UNUSABLE)
-    except LowlandError as error:
-        fail(error, Exit.FAILED)
 
 
 def _row(key: Any) -> dict[str, Any]:

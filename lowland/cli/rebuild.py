@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from lowland.cli.checkout import ServerMissing, find_the_server
-from lowland.cli.exits import Exit, fail
-from lowland.errors import LowlandError
+from lowland.cli.checkout import server_here
+from lowland.cli.exits import Exit
 
 
 @click.command()
@@ -34,22 +33,12 @@ def rebuild(data_dir: Path, redis_url: str | None, artifact_dir: Path | None) ->
     """Bring finished jobs back when Redis has lost them.
 
     Reads the records in the artifact store. Jobs that Redis has stay as they are, so it may be run again. Records that
-    are damaged are named, and the others brought back.
+    are damaged are named, and the others brought back. Needs the server's rooms (a checkout with `make setup`).
     """
-    find_the_server()
-    try:
-        from stack.errors import CannotServe  # noqa: PLC0415  help needs none of it, and it may be missing
-        from stack.rebuild import Options, rebuild  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        fail(ServerMissing(error.name), Exit.UNUSABLE)
-    try:
+    with server_here():
+        from stack.rebuild import Options, rebuild  # noqa: PLC0415  help needs none of it, and it may be missing
+
         done = rebuild(Options(data_dir=data_dir, redis_url=redis_url or None, artifact_dir=artifact_dir))
-    except KeyboardInterrupt:
-        raise SystemExit(Exit.INTERRUPTED) from None
-    except CannotServe as error:
-        fail(error, Exit.UNUSABLE)
-    except LowlandError as error:
-        fail(error, Exit.FAILED)
     for record in done.damaged:
         click.echo(f"lowland: {record.path} is damaged: {record.reason}", err=True)
     back, there, damaged = done.brought_back, done.there, len(done.damaged)

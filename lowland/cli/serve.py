@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from lowland.cli.checkout import ServerMissing, find_the_server
+from lowland.cli.checkout import server_here
 from lowland.cli.exits import Exit, fail
-from lowland.errors import LowlandError
 
 
 @click.command()
@@ -45,27 +44,21 @@ def serve(
     """Run the server: API, keeper, worker, and Redis.
 
     Ctrl-C stops it within ten seconds; jobs that were running go on from their last checkpoint at the next start. A
-    second Ctrl-C kills it.
+    second Ctrl-C kills it. Needs the server's rooms (a checkout with `make setup`).
     """
-    find_the_server()
-    try:
-        from stack.errors import CannotServe, StoppedAtOnce  # noqa: PLC0415  help needs none of it, and it may be missing
+    with server_here():
+        from stack.errors import StoppedAtOnce  # noqa: PLC0415  help needs none of it, and it may be missing
         from stack.serve import Options, serve  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        fail(ServerMissing(error.name), Exit.UNUSABLE)
-    options = Options(
-        host=host,
-        port=port,
-        data_dir=data_dir,
-        workers=workers,
-        redis_url=redis_url or None,
-        allow_anonymous=allow_anonymous,
-    )
-    try:
-        serve(options)
-    except StoppedAtOnce as error:
-        fail(error, Exit.INTERRUPTED)
-    except CannotServe as error:
-        fail(error, Exit.UNUSABLE)
-    except LowlandError as error:
-        fail(error, Exit.FAILED)
+
+        options = Options(
+            host=host,
+            port=port,
+            data_dir=data_dir,
+            workers=workers,
+            redis_url=redis_url or None,
+            allow_anonymous=allow_anonymous,
+        )
+        try:
+            serve(options)
+        except StoppedAtOnce as error:
+            fail(error, Exit.INTERRUPTED)

@@ -25,6 +25,7 @@ from worker.engine.data import DATASETS, Samples, cifar10, cifar100, fashion_mni
 from worker.engine.data.idx import idx_files
 from worker.engine.data.torchvision_files import TorchvisionFiles
 from worker.engine.errors import DatasetBroken, DatasetUnavailable
+from worker.engine.fetching import at_hand
 from worker.engine.settings import EngineSettings
 
 #: Those of the MNIST family, for small files in the place of the published ones.
@@ -364,6 +365,38 @@ def test_a_download_with_the_wrong_checksum_is_not_kept(tmp_path: Path, mirror: 
         mirror.load(Kmnist(), _settings(tmp_path))
 
     assert list((tmp_path / "downloads").iterdir()) == []
+
+
+def test_a_dataset_is_fetched_into_a_folder_that_has_others(tmp_path: Path, mirror: TorchvisionFiles) -> None:
+    folder = tmp_path / "data"
+    (folder / "flowers").mkdir(parents=True)
+
+    assert mirror.found(_settings(tmp_path, folder)) is None
+    mirror.fetch(folder)
+
+    assert mirror.found(_settings(tmp_path, folder)) == folder
+    assert sorted(path.name for path in folder.iterdir()) == ["SmallKmnist", "flowers"]
+    loaded = mirror.load(Kmnist(), _settings(tmp_path, folder))
+    assert np.array_equal(_images(loaded.train)[:, 0], _pixels(30, 28, 28))
+    assert not (tmp_path / "downloads").exists()
+
+
+def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path, mirror: TorchvisionFiles) -> None:
+    (tmp_path / "served" / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"something else"))
+
+    with pytest.raises(DatasetUnavailable, match="does not have all of it"):
+        mirror.fetch(tmp_path / "data")
+
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_what_is_at_hand_is_known_without_reading_it(tmp_path: Path) -> None:
+    _write_idx(tmp_path / "data", GREY["kmnist"], _idx_contents())
+
+    there = dict(at_hand(_settings(tmp_path, tmp_path / "data")))
+
+    assert {name: folder for name, folder in there.items() if folder} == {"kmnist": tmp_path / "data"}
+    assert set(there) == {"mnist", "kmnist", "fashion-mnist", "cifar10", "cifar100", "svhn"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ They are decoded once, and then opened from where they are kept decoded (`cache.
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPException
@@ -25,6 +26,8 @@ from worker.engine.network import network_timeout
 from worker.engine.reporting import SILENT, Reporter
 from worker.engine.settings import EngineSettings
 
+#: How downloading fails; torchvision raises RuntimeError for a wrong checksum and for having tried every mirror.
+_DOWNLOAD_ERRORS: Final = (OSError, RuntimeError, HTTPException, EOFError)
 #: Images laid out anew at a time.
 _PIECE: Final = 256
 
@@ -66,21 +69,26 @@ class TorchvisionFiles:
             DatasetUnavailable: no folder has it and downloading it failed.
             DatasetBroken: a folder has the files and they cannot be read.
         """
+        if folder := self.found(settings):
+            return self._opened(folder, settings, reporter)
         looked: list[str] = []
+        for setting, folder in self._places(settings):
+            looked.append(f"{folder} has no {self._missing(folder)}" if folder else f"{setting} is not set")
         downloads = settings.download_dir / self.name
-        for setting, folder in ("LOWLAND_DATA_DIR", settings.data_dir), ("LOWLAND_DOWNLOAD_DIR", downloads):
-            if folder is None:
-                looked.append(f"{setting} is not set")
-            elif missing := self._missing(folder):
-                looked.append(f"{folder} has no {missing}")
-            else:
-                return self._opened(folder, settings, reporter)
         try:
             self._download(downloads)
-        # torchvision raises RuntimeError for a wrong checksum and for having tried every mirror.
-        except (OSError, RuntimeError, HTTPException, EOFError) as error:
+        except _DOWNLOAD_ERRORS as error:
             raise DatasetUnavailable(self.name, looked=looked, cause=error) from error
         return self._opened(downloads, settings, reporter)
+
+    def found(self, settings: EngineSettings) -> Path | None:
+        """The first folder that has all of it."""
+        places = (folder for _, folder in self._places(settings))
+        return next((folder for folder in places if folder and not self._missing(folder)), None)
+
+    def _places(self, settings: EngineSettings) -> Sequence[tuple[str, Path | None]]:
+        downloads = settings.download_dir / self.name
+        return ("LOWLAND_DATA_DIR", settings.data_dir), ("LOWLAND_DOWNLOAD_DIR", downloads)
 
     def _missing(self, folder: Path) -> str | None:
         return next((file for file in self.files if not (folder / file).is_file()), None)
@@ -123,20 +131,40 @@ class TorchvisionFiles:
             shape=(count, channels, height, width), blocks=partial(_channels_first, images), targets=labels
         )
 
+    def fetch(self, folder: Path) -> None:
+        """Download into a data folder, which may hold other datasets.
+
+        Raises:
+            DatasetUnavailable: downloading it failed.
+        """
+        try:
+            with self._arrived(folder) as arrived:
+                for file in self.files:
+                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                    (arrived / file).replace(folder / file)
+        except _DOWNLOAD_ERRORS as error:
+            raise DatasetUnavailable(self.name, looked=[f"{folder} does not have all of it"], cause=error) from error
+
     def _download(self, folder: Path) -> None:
         """Download beside the folder and rename, so that a folder that is there is complete."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{self.name}-") as temporary:
-            arriving = Path(temporary) / self.name
-            with network_timeout():
-                for train in (True, False):
-                    self.reader(str(arriving), train, download=True)
+        with self._arrived(folder.parent) as arrived:
             try:
-                arriving.rename(folder)
+                arrived.rename(folder)
             except OSError:
                 # Another engine may have been quicker; what counts is that the files are there.
                 if self._missing(folder):
                     raise
+
+    @contextmanager
+    def _arrived(self, beside: Path) -> Iterator[Path]:
+        """A temporary folder in this one, with the dataset."""
+        beside.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=beside, prefix=f".{self.name}-") as temporary:
+            arriving = Path(temporary) / self.name
+            with network_timeout():
+                for train in (True, False):
+                    self.reader(str(arriving), train, download=True)
+            yield arriving
 
 
 def _channels_first(images: np.ndarray) -> Iterator[np.ndarray]:

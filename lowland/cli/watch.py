@@ -1,0 +1,165 @@
+"""`lowland watch`: jobs as they go, live on a terminal, line by line elsewhere.
+
+Each job is waited for in a thread of its own, with its own client. What they see lies in `Watched`; the screen is drawn
+from there.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from lowland.cli import wording
+from lowland.cli.connecting import PATIENT_S, connected
+from lowland.cli.exits import Exit, code_of, say
+from lowland.cli.printing import json_option, print_json_line, print_line
+from lowland.errors import LowlandError
+
+if TYPE_CHECKING:
+    from lowland.client import Client
+    from lowland.spec.resource import Job
+
+#: How often the screen is drawn, and threads are looked at.
+_DRAW_S: Final = 0.125
+#: Values of the objective that are asked for at once; a sparkline is shorter.
+_PAST: Final = 1000
+
+
+@dataclass(kw_only=True)
+class Watched:
+    """What is known of a job that is watched."""
+
+    job_id: str
+    job: "Job | None" = None
+    values: list[float] = field(default_factory=list[float])
+    """Of its objective, in order."""
+    error: LowlandError | None = None
+    """Why it is watched no more, where it has not come to its end."""
+
+    @property
+    def code(self) -> Exit:
+        """What its end means."""
+        if self.error is not None:
+            return code_of(self.error)
+        return Exit.DONE if self.job is not None and self.job.status == "succeeded" else Exit.ENDED_BADLY
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  lowland watch 01a20eac-4e6a-74fe-bc88-99ef8f3dca2e
+  lowland watch $(lowland ls --status running --json | jq -r '.[].id')"""
+)
+@click.argument("job_ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Watch so long at most.")
+@json_option
+def watch(job_ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
+    """Watch jobs until their ends.
+
+    On a terminal with bars, the time that is left and the course of the objective; elsewhere a line for each change,
+    with --json the job itself, one line each time. Ctrl-C stops the watching and not the jobs. The exit code is 0 if
+    all succeeded, and else that of the first that did not: 3 for one that failed or was cancelled.
+    """
+    watched(job_ids, timeout_s=timeout, as_json=as_json)
+
+
+def watched(job_ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -> None:
+    """Watch jobs until their ends, and exit."""
+    with connected() as client:  # a wrong URL is said once
+        jobs = [Watched(job_id=job_id) for job_id in dict.fromkeys(job_ids)]
+        live = sys.stdout.isatty() and not as_json
+        tell = _silent if live else _json_teller() if as_json else _line_teller()
+        context = click.get_current_context()
+
+        def follow(one: Watched) -> None:
+            with context.scope(cleanup=False), connected(retry_s=PATIENT_S) as own:
+                _follow(own, one, tell, timeout_s=timeout_s, with_course=live)
+
+        threads = [threading.Thread(target=follow, args=(one,), daemon=True) for one in jobs]
+        for thread in threads:
+            thread.start()
+        client.close()
+    if live:
+        from lowland.cli.screen import draw  # noqa: PLC0415  help needs none of it
+
+        draw(jobs, threads, every_s=_DRAW_S)
+    while any(thread.is_alive() for thread in threads):
+        for thread in threads:
+            thread.join(_DRAW_S)
+    for one in jobs:
+        if one.error is not None:
+            say(one.error)
+    if code := next((one.code for one in jobs if one.code), None):
+        raise SystemExit(code)
+
+
+def _follow(
+    client: "Client", one: Watched, tell: Callable[[Watched], None], *, timeout_s: float | None, with_course: bool
+) -> None:
+    """Wait for a job's end, and note each change; with what was measured, if it is to be shown."""
+
+    last: str | None = None
+
+    def note(job: "Job") -> None:
+        nonlocal last
+        if with_course and job.objective is not None and (one.job is None or job.objective != one.job.objective):
+            name = job.objective.name
+            curves = client.metrics(job, names=[name], since=last, max_points=_PAST)
+            one.values = [*one.values, *(value for value in curves.values.get(name, []) if value is not None)]
+            last = curves.last
+        one.job = job
+        tell(one)
+
+    try:
+        client.wait(one.job_id, timeout_s=timeout_s, on_update=note)
+    except LowlandError as error:
+        one.error = error
+
+
+def _silent(one: Watched) -> None:
+    """The screen shows it."""
+
+
+def _json_teller() -> Callable[[Watched], None]:
+    lock = threading.Lock()
+
+    def tell(one: Watched) -> None:
+        with lock:
+            print_json_line(one.job)
+            sys.stdout.flush()
+
+    return tell
+
+
+def _line_teller() -> Callable[[Watched], None]:
+    """Says a job when its state, its wish or its objective has changed."""
+    lock, said = threading.Lock(), dict[str, object]()
+
+    def tell(one: Watched) -> None:
+        assert one.job is not None  # it has been seen
+        job = one.job
+        news = (job.status, job.requested, job.objective, job.error)
+        with lock:
+            if said.get(one.job_id) != news:
+                said[one.job_id] = news
+                print_line(describe(job))
+                sys.stdout.flush()
+
+    return tell
+
+
+def describe(job: "Job") -> str:
+    """A job on one line."""
+    parts = [job.id, f"{job.status}"]
+    if job.requested:
+        parts.append(f"requested={job.requested}")
+    if job.progress:
+        parts.append(f"epoch={job.progress.epoch}/{job.progress.epochs}")
+    if job.objective:
+        parts.append(f"{job.objective.name}={wording.number(job.objective.value)}")
+    if job.error and job.status in {"failed", "queued"}:
+        parts.append(f"error={job.error.title}: {job.error.detail}")
+    return " ".join(parts)
