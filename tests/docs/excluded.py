@@ -14,6 +14,7 @@ NOT_RUN: Final = {
     "fstab": "settings of a machine",
     "ini": "settings in the environment",
     "nginx": "settings of a program that is not installed",
+    "sh": "examples of a reference page, for what is called ID there; tests/cli runs every command",
     "yaml": "settings of a program that is not installed",
 }
 

@@ -1,6 +1,6 @@
 """Whether what was printed is what stands in a page.
 
-`…` stands for anything. Ids, keys, times and long fractions differ from run to run: each stands for whatever has its
+`…` stands for anything, after the beginning of an id for whatever follows that of some id. Ids, keys, times and long fractions differ from run to run: each stands for whatever has its
 form, and an id or key, once it has stood for one, for that one from there on.
 """
 
@@ -24,7 +24,8 @@ _WHOLE: Final = r"\b\d+\.0\b"
 #: A number that varies may be a short one this time.
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _TOKEN: Final = re.compile(
-    rf"(?P<any>…)|(?P<example>{_EXAMPLE.pattern})|(?P<time>{_TIME})|(?P<fraction>{_FRACTION})|(?P<whole>{_WHOLE})"
+    rf"(?P<cut>\b[0-9a-f]{{8}}-…)|(?P<any>…)|(?P<example>{_EXAMPLE.pattern})"
+    rf"|(?P<time>{_TIME})|(?P<fraction>{_FRACTION})|(?P<whole>{_WHOLE})"
 )
 
 
@@ -62,6 +63,8 @@ class Examples:
 
     def _part(self, token: re.Match[str], groups: dict[str, str]) -> str:
         match token.lastgroup:
+            case "cut":
+                return r"[0-9a-f]{8}-.*"
             case "any":
                 return ".*"
             case "time":
