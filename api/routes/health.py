@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+import lowland
 from api.deps import LedgerDep
 from api.problems import problems
 from ledger import LedgerUnavailable, reads
@@ -29,4 +30,6 @@ async def get_health() -> Health:
 async def get_readiness(ledger: LedgerDep) -> Readiness:
     """Say whether jobs can be taken: Redis answers. A missing worker is reported, and no failure."""
     overview = await ledger.run(reads.overview())
-    return Readiness(workers=overview.live_workers, queued=overview.queued, running=overview.running)
+    return Readiness(
+        version=lowland.__version__, workers=overview.live_workers, queued=overview.queued, running=overview.running
+    )

@@ -81,12 +81,13 @@ def _server(client: "Client") -> Iterator[Finding]:
         advice = "LOWLAND_URL or --url names something else; give the address that `lowland serve` prints"
         yield Finding(name="server", state="failed", detail=str(error), advice=advice)
         return
-    version = _version(client.base_url)
-    detail = f"{version or 'unknown version'} at {client.base_url}: {ready.queued} queued, {ready.running} running"
-    if version is None or version.split(".")[:2] == lowland.__version__.split(".")[:2]:
+    detail = f"{ready.version} at {client.base_url}: {ready.queued} queued, {ready.running} running"
+    if ready.version.split(".")[:2] == lowland.__version__.split(".")[:2]:
         yield Finding(name="server", state="ok", detail=detail)
     else:
-        advice = f"install version {version} here, or upgrade the server; they may not understand each other fully"
+        advice = (
+            f"install version {ready.version} here, or upgrade the server; they may not understand each other fully"
+        )
         yield Finding(name="server", state="warning", detail=detail, advice=advice)
     idle = "jobs wait until a worker starts; on a machine that is to train, run `lowland serve` or a worker"
     yield Finding(
@@ -96,20 +97,6 @@ def _server(client: "Client") -> Iterator[Finding]:
         advice=None if ready.workers else idle,
     )
     yield _key(client)
-
-
-def _version(url: str) -> str | None:
-    """What the server says of itself in its document; None where something in between does not pass that on."""
-    import httpx2  # noqa: PLC0415  help needs none of it
-
-    from lowland.client.connection import Connection  # noqa: PLC0415
-
-    there = Connection.to(url, api_key=None, timeout_s=10)
-    try:
-        with httpx2.Client(**there.options()) as http:
-            return str(http.get("/openapi.json").raise_for_status().json()["info"]["version"])
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _key(client: "Client") -> Finding:

@@ -382,6 +382,8 @@ class WorkerList(ResourceModel):
 class Readiness(ResourceModel):
     """The server can take jobs."""
 
+    version: str
+    """Of the server."""
     redis: Literal[True] = True
     """Redis answers."""
     workers: int
