@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+import lowland
 from api import ApiSettings, create_app
 from tests.api.answers import assert_problem
 from tests.api.conftest import Worker
@@ -16,6 +17,8 @@ from tests.conftest import free_port
 
 SECRET = "lowland_" + "s" * 40
 SOME_ID = "0199f3a0-0000-7000-8000-000000000000"
+
+READY = {"version": lowland.__version__, "redis": True}
 
 
 @pytest.fixture
@@ -35,14 +38,26 @@ def test_a_server_without_workers_is_ready(http: httpx2.Client) -> None:
     http.post("/jobs", json={"dataset": "digits"})
 
     assert http.get("/healthz").json() == {"status": "ok"}
-    assert http.get("/readyz").json() == {"redis": True, "workers": 0, "queued": 1, "running": 0}
+    assert http.get("/readyz").json() == {
+        "version": lowland.__version__,
+        "redis": True,
+        "workers": 0,
+        "queued": 1,
+        "running": 0,
+    }
 
 
 def test_live_workers_and_their_jobs_are_counted(http: httpx2.Client, worker: Worker) -> None:
     http.post("/jobs", json={"dataset": "digits"})
     worker.claim()
 
-    assert http.get("/readyz").json() == {"redis": True, "workers": 1, "queued": 0, "running": 1}
+    assert http.get("/readyz").json() == {
+        "version": lowland.__version__,
+        "redis": True,
+        "workers": 1,
+        "queued": 0,
+        "running": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Whether what was printed is what stands in a page.
 
-`…` stands for anything, after the beginning of an id for whatever follows that of some id. Ids, keys, times and long fractions differ from run to run: each stands for whatever has its
-form, and an id or key, once it has stood for one, for that one from there on.
+`…` stands for anything; after the first eight digits of an id, for whatever follows those of some id. Ids, keys, times
+and long fractions differ from run to run: each stands for whatever has its form, and an id or key, once it has stood
+for one, for that one from there on.
 """
 
 import re
