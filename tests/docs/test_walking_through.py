@@ -11,7 +11,7 @@ import pytest
 from tests.docs.conftest import Standing
 from tests.docs.excluded import GIVEN
 from tests.docs.pages import name_of
-from tests.docs.running import FOLLOWED, RUN, included, starts_its_server
+from tests.docs.running import FOLLOWED, RUN, included, starts_its_server, with_stand_ins
 from tests.docs.shell import shell
 
 TOOLS = ("curl", "jq")
@@ -26,4 +26,4 @@ def test_following_a_page_prints_what_it_says(page: Path, tmp_path: Path, reques
         for command in GIVEN.get(name_of(page), []):
             reader.do(command)
         for block in included(page, *RUN):
-            reader.follow(block)
+            reader.follow(with_stand_ins(block))
