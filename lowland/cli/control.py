@@ -88,18 +88,29 @@ def retry(job_ids: tuple[str, ...], from_checkpoint: bool, as_json: bool) -> Non
 @click.command()
 @_ids
 @click.option("--yes", is_flag=True, help="Do not ask; without a terminal nobody is asked.")
-def rm(job_ids: tuple[str, ...], yes: bool) -> None:
-    """Delete jobs that have ended, with their files, for good."""
+@json_option
+def rm(job_ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete jobs that have ended, with their files, for good.
+
+    As JSON: a list of the ids of those that are deleted.
+    """
     if not yes and sys.stdin.isatty():
         what = job_ids[0] if len(job_ids) == 1 else f"these {len(job_ids)} jobs"
         click.confirm(f"Delete {what} with all files, for good?", abort=True, err=True)
+    deleted: list[str] = []
     with connected() as client:
 
         def delete(job_id: str) -> None:
             client.delete(job_id)
-            print_line(f"{job_id} deleted")
+            deleted.append(job_id)
+            if not as_json:
+                print_line(f"{job_id} deleted")
 
-        _each(job_ids, delete)
+        try:
+            _each(job_ids, delete)
+        finally:
+            if as_json:
+                print_json(deleted)
 
 
 def _on_each(job_ids: Sequence[str], action: Callable[[str], "Job"], *, as_json: bool) -> None:

@@ -75,6 +75,7 @@ def keys() -> None:
     help="Jobs the owner may have queued, running or paused.  [default: LOWLAND_QUOTA_JOBS of the server]",
 )
 @click.option("--rate-limit", help="Requests, as 600/minute.  [default: LOWLAND_RATE_LIMIT of the server]")
+@json_option
 @_placed
 def create(
     owner: str,
@@ -83,10 +84,11 @@ def create(
     expires_in: int | None,
     quota: int | None,
     rate_limit: str | None,
+    as_json: bool,
     data_dir: Path,
     redis_url: str | None,
 ) -> None:
-    """Make a key, and print it: the only time that anybody sees it."""
+    """Make a key, and print it: the only time that anybody sees it. As JSON it is `key`."""
     with server_here():
         from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
 
@@ -102,6 +104,9 @@ def create(
             secret, made = keys.create(keys.Place(data_dir=data_dir, redis_url=redis_url or None), wanted)
         except ValueError as error:
             fail(error, Exit.UNUSABLE)
+    if as_json:
+        print_json({**_row(made), "key": secret})
+        return
     click.echo(f"{made.id} of {made.owner}; the key is shown only now:", err=True)
     click.echo(secret)
 
@@ -124,8 +129,9 @@ def ls(as_json: bool, data_dir: Path, redis_url: str | None) -> None:
 @keys.command()
 @click.argument("key_id", required=False)
 @click.option("--all", "every", is_flag=True, help="All keys; afterwards the server wants none from anybody.")
+@json_option
 @_placed
-def revoke(key_id: str | None, every: bool, data_dir: Path, redis_url: str | None) -> None:
+def revoke(key_id: str | None, every: bool, as_json: bool, data_dir: Path, redis_url: str | None) -> None:
     """Have a key work no more. Without its last key a server lets nobody in."""
     if every == (key_id is not None):
         raise click.UsageError("give the id of a key, as `lowland keys ls` shows it, or --all")
@@ -133,7 +139,9 @@ def revoke(key_id: str | None, every: bool, data_dir: Path, redis_url: str | Non
         from stack import keys  # noqa: PLC0415  help needs none of it, and it may be missing
 
         left = keys.revoke(keys.Place(data_dir=data_dir, redis_url=redis_url or None), key_id)
-    if every:
+    if as_json:
+        print_json({"revoked": key_id, "left": left})
+    elif every:
         click.echo("all keys revoked; where none is required or set by LOWLAND_API_KEYS, everybody may come in")
     else:
         click.echo(f"{key_id} revoked, {left} left" + ("" if left else "; nobody comes in until there is another"))

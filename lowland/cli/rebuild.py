@@ -1,11 +1,16 @@
 """`lowland rebuild`: a lost ledger brought back from the artifact store."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lowland.cli.checkout import server_here
 from lowland.cli.exits import Exit
+from lowland.cli.printing import json_option, print_json, print_line
+
+if TYPE_CHECKING:
+    from ledger.rebuilding import Rebuilt
 
 
 @click.command()
@@ -29,7 +34,8 @@ from lowland.cli.exits import Exit
     type=click.Path(path_type=Path),
     help="The artifact store.  [default: the data folder's]",
 )
-def rebuild(data_dir: Path, redis_url: str | None, artifact_dir: Path | None) -> None:
+@json_option
+def rebuild(data_dir: Path, redis_url: str | None, artifact_dir: Path | None, as_json: bool) -> None:
     """Bring finished jobs back when Redis has lost them.
 
     Reads the records in the artifact store. Jobs that Redis has stay as they are, so it may be run again. Records that
@@ -39,12 +45,20 @@ def rebuild(data_dir: Path, redis_url: str | None, artifact_dir: Path | None) ->
         from stack.rebuild import Options, rebuild  # noqa: PLC0415  help needs none of it, and it may be missing
 
         done = rebuild(Options(data_dir=data_dir, redis_url=redis_url or None, artifact_dir=artifact_dir))
+    if as_json:
+        damaged = [{"path": str(record.path), "reason": record.reason} for record in done.damaged]
+        print_json({"brought_back": done.brought_back, "there": done.there, "damaged": damaged})
+    else:
+        _print(done)
+    if done.damaged:
+        raise SystemExit(Exit.FAILED)
+
+
+def _print(done: "Rebuilt") -> None:
     for record in done.damaged:
-        click.echo(f"lowland: {record.path} is damaged: {record.reason}", err=True)
+        print_line(f"lowland: {record.path} is damaged: {record.reason}", err=True)
     back, there, damaged = done.brought_back, done.there, len(done.damaged)
-    click.echo(
+    print_line(
         f"{back} {'job' if back == 1 else 'jobs'} brought back, {there} {'was' if there == 1 else 'were'} there, "
         f"{damaged} {'record' if damaged == 1 else 'records'} damaged"
     )
-    if done.damaged:
-        raise SystemExit(Exit.FAILED)

@@ -77,6 +77,15 @@ def test_jobs_are_deleted_without_a_question_in_a_pipe(lowland: Shell, ledger: L
     assert lowland("show", job_id).returncode == Exit.NOT_FOUND
 
 
+def test_what_was_deleted_is_a_list_for_programs(lowland: Shell, ledger: Ledger) -> None:
+    job_id, running = submit(ledger), submit(ledger)
+    lowland("cancel", job_id)
+
+    said = lowland("rm", "--json", job_id, running)
+
+    assert (said.returncode, json.loads(said.stdout)) == (Exit.REFUSED, [job_id])
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "there"), [("n\n", Exit.INTERRUPTED, True), ("y\n", Exit.DONE, False)], ids=["no", "yes"]
 )

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import click
 import pytest
 
 from docs.cli_page import walk
@@ -88,3 +89,17 @@ def test_commands_and_names_are_completed(words: str, completed: list[str]) -> N
     said = NOWHERE(_LOWLAND_COMPLETE="bash_complete", **variables)
 
     assert [line.partition(",")[2] for line in said.stdout.splitlines()] == completed
+
+
+#: They print no data: one goes on until it is stopped, the other prints a script.
+WITHOUT_JSON = {"lowland serve", "lowland completion"}
+
+
+def test_every_command_prints_json_too() -> None:
+    without = {
+        path
+        for path, command in COMMANDS.items()
+        if not isinstance(command, click.Group) and "as_json" not in {parameter.name for parameter in command.params}
+    }
+
+    assert without == WITHOUT_JSON

@@ -43,6 +43,16 @@ def test_a_key_is_made_listed_and_revoked(redis_url: str) -> None:
     assert made.stdout.strip() not in left
 
 
+def test_keys_are_made_and_revoked_by_programs(redis_url: str) -> None:
+    where = {"LOWLAND_REDIS_URL": redis_url, "LOWLAND_REDIS_PREFIX": "{keys-by-programs}:"}
+
+    made = json.loads(keys("create", "--json", "--owner", "ada", "--scopes", "read", **where).stdout)
+    revoked = json.loads(keys("revoke", "--json", made["id"], **where).stdout)
+
+    assert (made["owner"], made["scopes"], made["key"][:8]) == ("ada", ["read"], "lowland_")
+    assert revoked == {"revoked": made["id"], "left": 0}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -68,6 +68,8 @@ def test_a_redis_that_is_named_is_used_and_no_data_folder_made(
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == "1 job brought back, 0 were there, 0 records damaged\n"
+    told = json.loads(rebuild("--json", *options, LOWLAND_REDIS_PREFIX=prefix).stdout)
+    assert told == {"brought_back": 0, "there": 1, "damaged": []}
     assert not (tmp_path / "data").exists()
     with Ledger(redis_url, Keys(prefix)) as again:
         assert again.run(reads.get_job(job_id)) == ledger.run(reads.get_job(job_id))
