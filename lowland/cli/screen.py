@@ -24,11 +24,13 @@ _WIDE = 100
 _STATUS_WIDTH = 9
 
 
-def draw(jobs: Sequence[Watched], threads: Sequence[threading.Thread], *, every_s: float) -> None:
-    """Draw the jobs until the threads have ended; their last state stays on the screen."""
+def draw(
+    jobs: Sequence[Watched], threads: Sequence[threading.Thread], stopped: threading.Event, *, every_s: float
+) -> None:
+    """Draw the jobs until the threads have ended, or that is set; their last state stays on the screen."""
     terminal = console()
     with Live(console=terminal, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
-        while running := [thread for thread in threads if thread.is_alive()]:
+        while not stopped.is_set() and (running := [thread for thread in threads if thread.is_alive()]):
             live.update(_screen(jobs, terminal.width), refresh=True)
             running[0].join(every_s)
         live.update(_screen(jobs, terminal.width), refresh=True)

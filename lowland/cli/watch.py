@@ -4,10 +4,13 @@ Each job is waited for in a thread of its own, with its own client. What they se
 from there.
 """
 
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -68,32 +71,48 @@ def watch(job_ids: tuple[str, ...], timeout: float | None, as_json: bool) -> Non
 
 def watched(job_ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -> None:
     """Watch jobs until their ends, and exit."""
-    with connected() as client:  # a wrong URL is said once
+    with connected():  # a wrong URL is said once
         jobs = [Watched(job_id=job_id) for job_id in dict.fromkeys(job_ids)]
-        live = sys.stdout.isatty() and not as_json
-        tell = _silent if live else _json_teller() if as_json else _line_teller()
-        context = click.get_current_context()
+    live = sys.stdout.isatty() and not as_json
+    tell = _silent if live else _json_teller() if as_json else _line_teller()
+    context = click.get_current_context()
 
-        def follow(one: Watched) -> None:
-            with context.scope(cleanup=False), connected(retry_s=PATIENT_S) as own:
-                _follow(own, one, tell, timeout_s=timeout_s, with_course=live)
+    def follow(one: Watched) -> None:
+        with context.scope(cleanup=False), connected(retry_s=PATIENT_S) as own:
+            _follow(own, one, tell, timeout_s=timeout_s, with_course=live)
 
-        threads = [threading.Thread(target=follow, args=(one,), daemon=True) for one in jobs]
+    threads = [threading.Thread(target=follow, args=(one,), daemon=True) for one in jobs]
+    with _noticed_ctrl_c() as stopped:
         for thread in threads:
             thread.start()
-        client.close()
-    if live:
-        from lowland.cli.screen import draw  # noqa: PLC0415  help needs none of it
+        if live:
+            from lowland.cli.screen import draw  # noqa: PLC0415  help needs none of it
 
-        draw(jobs, threads, every_s=_DRAW_S)
-    while any(thread.is_alive() for thread in threads):
-        for thread in threads:
-            thread.join(_DRAW_S)
+            draw(jobs, threads, stopped, every_s=_DRAW_S)
+        while not stopped.is_set() and (running := [thread for thread in threads if thread.is_alive()]):
+            running[0].join(_DRAW_S)
+    if stopped.is_set():
+        raise SystemExit(Exit.INTERRUPTED)
     for one in jobs:
         if one.error is not None:
             say(one.error)
     if code := next((one.code for one in jobs if one.code), None):
         raise SystemExit(code)
+
+
+@contextmanager
+def _noticed_ctrl_c() -> Generator[threading.Event]:
+    """Ctrl-C sets this. As an exception it would now and then come up where Python drops those: in a destructor."""
+    stopped = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow(

@@ -110,7 +110,7 @@ def waited(
     def left_s() -> float:
         return float("inf") if timeout_s is None else started + timeout_s - time.monotonic()
 
-    seen, version = yield from sent(calls.get_version(job), within_s)
+    seen, version = yield from sent(calls.get_version(job), min(within_s, left_s()))
     while True:
         if on_update is not None:
             on_update(seen)

@@ -49,9 +49,9 @@ def test_a_variable_that_cannot_be_used_is_named(lowland: Shell) -> None:
     assert "a key" not in wrong_key.stderr
 
 
-@pytest.mark.parametrize("arguments", [["ls"], ["watch", "x"], ["download", "x"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["ls"], ["watch", "x", "--timeout", "1"], ["download", "x"]], ids=" ".join)
 def test_a_server_that_is_not_there(arguments: list[str]) -> None:
-    """`watch` would wait longer for one that may come back; it is asked for a moment only."""
+    """`watch` waits longer for one that may come back, but no longer than it is told to."""
     ended = Shell(url="http://127.0.0.1:1")(*arguments)
 
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (Exit.UNAVAILABLE, "", 1)
