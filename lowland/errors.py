@@ -140,6 +140,7 @@ class NoWeights(LowlandError):
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id = job_id
+        self.reason = reason
         super().__init__(f"job {job_id} has no weights: {reason}")
 
 
@@ -148,6 +149,7 @@ class WeightsUnusable(LowlandError):
 
     def __init__(self, path: str | Path, problem: str) -> None:
         self.path = Path(path)
+        self.problem = problem
         super().__init__(
             f"{path} cannot be loaded: {problem}; take the model.safetensors of a job that a Lowland server of this "
             "version has trained"

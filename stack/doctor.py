@@ -49,8 +49,8 @@ def findings(data_dir: Path, redis_url: str | None) -> Iterator[Finding]:
         return
     yield from _torch(worker)
     yield from _redis(redis_url or running_url(data_dir.expanduser() / "valkey"), data_dir, settings)
-    named = os.environ.get("LOWLAND_ARTIFACT_DIR")
-    yield _store(settings.artifact_dir if named else data_dir.expanduser() / "artifacts")
+    is_named = "artifact_dir" in settings.model_fields_set
+    yield _store(settings.artifact_dir if is_named else data_dir.expanduser() / "artifacts")
     yield from _datasets()
 
 

@@ -12,8 +12,9 @@ import lowland
 from lowland.cli.checkout import find_the_server
 from lowland.cli.connecting import connected
 from lowland.cli.exits import Exit
+from lowland.cli.placing import data_dir_option, redis_url_option
 from lowland.cli.printing import json_option, print_fact, print_json
-from lowland.errors import AnswerUnreadable, KeyRefused, LowlandError, NotAllowed, ServerUnavailable
+from lowland.errors import KeyRefused, LowlandError, NotAllowed, ServerUnavailable
 from lowland.findings import Finding
 
 if TYPE_CHECKING:
@@ -23,19 +24,8 @@ _STYLES: Final = {"warning": "yellow", "failed": "red"}
 
 
 @click.command()
-@click.option(
-    "--data-dir",
-    default=Path("~/.local/share/lowland"),
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the server, as `lowland serve` was given it.",
-)
-@click.option(
-    "--redis-url",
-    envvar="LOWLAND_REDIS_URL",
-    show_envvar=True,
-    help="Redis or Valkey of the server.  [default: the data folder's]",
-)
+@data_dir_option()
+@redis_url_option("Redis or Valkey of the server.  [default: the data folder's]")
 @json_option
 def doctor(data_dir: Path, redis_url: str | None, as_json: bool) -> None:
     """Say what works and what does not, and what to do about it.
@@ -77,7 +67,7 @@ def _server(client: "Client") -> Iterator[Finding]:
         advice = "start one with `lowland serve`, or say where it is with LOWLAND_URL or --url"
         yield Finding(name="server", state="failed", detail=str(error), advice=advice)
         return
-    except AnswerUnreadable as error:
+    except LowlandError as error:
         advice = "LOWLAND_URL or --url names something else; give the address that `lowland serve` prints"
         yield Finding(name="server", state="failed", detail=str(error), advice=advice)
         return

@@ -75,7 +75,7 @@ def say(error: Exception) -> None:
 
     texts = [mistake.detail for mistake in error.errors] if isinstance(error, SpecInvalid) else [str(error)]
     # set by `submit`, whose answer may have got lost
-    if isinstance(error, ServerUnavailable) and (key := getattr(error, "idempotency_key", None)):
+    if isinstance(error, ServerUnavailable) and (key := error.idempotency_key):
         texts[0] += f"; submit it again with --idempotency-key {key} for no second job"
     for text in texts:
         click.echo(f"lowland: {escaped(text)}", err=True)

@@ -9,6 +9,7 @@ import click
 
 from lowland.cli.checkout import server_here
 from lowland.cli.exits import Exit, fail
+from lowland.cli.placing import data_dir_option, redis_url_option
 from lowland.cli.printing import Column, json_option, print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,18 +40,9 @@ class _Duration(click.ParamType[int]):
 
 def _placed(command: F) -> F:
     """With the options that say whose keys they are."""
-    folder = click.option(
-        "--data-dir",
-        default=Path("~/.local/share/lowland"),
-        show_default=True,
-        type=click.Path(path_type=Path),
-        help="Folder of the server, as `lowland serve` was given it.",
-    )
-    redis = click.option(
-        "--redis-url",
-        envvar="LOWLAND_REDIS_URL",
-        show_envvar=True,
-        help="Redis or Valkey of the server.  [default: the data folder's, started for that where it does not run]",
+    folder = data_dir_option()
+    redis = redis_url_option(
+        "Redis or Valkey of the server.  [default: the data folder's, started for that where it does not run]"
     )
     return folder(redis(command))
 

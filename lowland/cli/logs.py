@@ -1,6 +1,5 @@
 """`lowland logs`: what a job's engine prints, or what happens to the job."""
 
-import sys
 from typing import Literal
 
 import click
@@ -48,5 +47,3 @@ def logs(
                 print_json_line(line)
             else:
                 print_line(line)
-            if follow:
-                sys.stdout.flush()

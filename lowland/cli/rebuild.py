@@ -7,6 +7,7 @@ import click
 
 from lowland.cli.checkout import server_here
 from lowland.cli.exits import Exit
+from lowland.cli.placing import data_dir_option, redis_url_option
 from lowland.cli.printing import json_option, print_json, print_line
 
 if TYPE_CHECKING:
@@ -14,19 +15,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--data-dir",
-    default=Path("~/.local/share/lowland"),
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the server, as `lowland serve` was given it.",
-)
-@click.option(
-    "--redis-url",
-    envvar="LOWLAND_REDIS_URL",
-    show_envvar=True,
-    help="Redis or Valkey to bring the jobs back into.  [default: the data folder's, started for that]",
-)
+@data_dir_option()
+@redis_url_option("Redis or Valkey to bring the jobs back into.  [default: the data folder's, started for that]")
 @click.option(
     "--artifact-dir",
     envvar="LOWLAND_ARTIFACT_DIR",

@@ -6,6 +6,7 @@ import click
 
 from lowland.cli.checkout import server_here
 from lowland.cli.exits import Exit, fail
+from lowland.cli.placing import data_dir_option, redis_url_option
 
 
 @click.command()
@@ -17,24 +18,15 @@ from lowland.cli.exits import Exit, fail
     type=click.IntRange(0, 65535),
     help="Port the API listens on; 0 takes a free one.",
 )
-@click.option(
-    "--data-dir",
-    default=Path("~/.local/share/lowland"),
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the server: queue, results, weights. Not where data sets lie: that is LOWLAND_DATA_DIR.",
+@data_dir_option(
+    text="Folder of the server: queue, results, weights. Not where data sets lie: that is LOWLAND_DATA_DIR."
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
     help="Jobs trained at once.  [default: one per GPU, or 1 without a GPU]",
 )
-@click.option(
-    "--redis-url",
-    envvar="LOWLAND_REDIS_URL",
-    show_envvar=True,
-    help="Redis >= 6.2 or Valkey to use.  [default: one is started in the data folder]",
-)
+@redis_url_option("Redis >= 6.2 or Valkey to use.  [default: one is started in the data folder]")
 @click.option(
     "--allow-anonymous", is_flag=True, help="Listen where others can reach the server even if it has no API key."
 )

@@ -84,7 +84,6 @@ def submit(
 def _wait(client: "Client", job: "Job", *, timeout_s: float | None, as_json: bool) -> None:
     if not as_json:
         print_line(job.id)
-        sys.stdout.flush()  # whoever reads it has it while the job runs
     ended = client.wait(job.id, timeout_s=timeout_s)
     if as_json:
         print_json(ended)

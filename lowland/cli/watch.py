@@ -8,8 +8,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +48,9 @@ class Watched:
         """What its end means."""
         if self.error is not None:
             return code_of(self.error)
-        return Exit.DONE if self.job is not None and self.job.status == "succeeded" else Exit.ENDED_BADLY
+        if self.job is None or not self.job.terminal:
+            return Exit.FAILED
+        return Exit.DONE if self.job.status == "succeeded" else Exit.ENDED_BADLY
 
 
 @click.command(
@@ -74,12 +77,13 @@ def watched(job_ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -
     with connected():  # a wrong URL is said once
         jobs = [Watched(job_id=job_id) for job_id in dict.fromkeys(job_ids)]
     live = sys.stdout.isatty() and not as_json
-    tell = _silent if live else _json_teller() if as_json else _line_teller()
+    tell = _silent if live else print_json_line if as_json else _line_teller()
+    news = SimpleQueue["Job"]()
     context = click.get_current_context()
 
     def follow(one: Watched) -> None:
         with context.scope(cleanup=False), connected(retry_s=PATIENT_S) as own:
-            _follow(own, one, tell, timeout_s=timeout_s, with_course=live)
+            _follow(own, one, news, timeout_s=timeout_s, with_course=live)
 
     threads = [threading.Thread(target=follow, args=(one,), daemon=True) for one in jobs]
     with _noticed_ctrl_c() as stopped:
@@ -89,8 +93,9 @@ def watched(job_ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -
             from lowland.cli.screen import draw  # noqa: PLC0415  help needs none of it
 
             draw(jobs, threads, stopped, every_s=_DRAW_S)
-        while not stopped.is_set() and (running := [thread for thread in threads if thread.is_alive()]):
-            running[0].join(_DRAW_S)
+        while not stopped.is_set() and (any(thread.is_alive() for thread in threads) or not news.empty()):
+            with suppress(Empty):
+                tell(news.get(timeout=_DRAW_S))
     if stopped.is_set():
         raise SystemExit(Exit.INTERRUPTED)
     for one in jobs:
@@ -116,21 +121,17 @@ def _noticed_ctrl_c() -> Generator[threading.Event]:
 
 
 def _follow(
-    client: "Client", one: Watched, tell: Callable[[Watched], None], *, timeout_s: float | None, with_course: bool
+    client: "Client", one: Watched, news: "SimpleQueue[Job]", *, timeout_s: float | None, with_course: bool
 ) -> None:
     """Wait for a job's end, and note each change; with what was measured, if it is to be shown."""
 
-    last: str | None = None
-
     def note(job: "Job") -> None:
-        nonlocal last
         if with_course and job.objective is not None and (one.job is None or job.objective != one.job.objective):
-            name = job.objective.name
-            curves = client.metrics(job, names=[name], since=last, max_points=_PAST)
-            one.values = [*one.values, *(value for value in curves.values.get(name, []) if value is not None)]
-            last = curves.last
+            with suppress(LowlandError):  # it is an ornament
+                curve = client.metrics(job, names=[job.objective.name], max_points=_PAST)[job.objective.name]
+                one.values = [value for value in curve if value is not None]
         one.job = job
-        tell(one)
+        news.put(job)
 
     try:
         client.wait(one.job_id, timeout_s=timeout_s, on_update=note)
@@ -138,34 +139,19 @@ def _follow(
         one.error = error
 
 
-def _silent(one: Watched) -> None:
+def _silent(job: "Job") -> None:
     """The screen shows it."""
 
 
-def _json_teller() -> Callable[[Watched], None]:
-    lock = threading.Lock()
-
-    def tell(one: Watched) -> None:
-        with lock:
-            print_json_line(one.job)
-            sys.stdout.flush()
-
-    return tell
-
-
-def _line_teller() -> Callable[[Watched], None]:
+def _line_teller() -> Callable[["Job"], None]:
     """Says a job when its state, its wish or its objective has changed."""
-    lock, said = threading.Lock(), dict[str, object]()
+    said = dict[str, object]()
 
-    def tell(one: Watched) -> None:
-        assert one.job is not None  # it has been seen
-        job = one.job
+    def tell(job: "Job") -> None:
         news = (job.status, job.requested, job.objective, job.error)
-        with lock:
-            if said.get(one.job_id) != news:
-                said[one.job_id] = news
-                print_line(describe(job))
-                sys.stdout.flush()
+        if said.get(job.id) != news:
+            said[job.id] = news
+            print_line(describe(job))
 
     return tell
 

@@ -29,6 +29,8 @@ _COLUMNS: Final = (
 def workers(ctx: click.Context, as_json: bool) -> None:
     """List the machines that train, a line for each device. For admins, where the server wants keys."""
     if ctx.invoked_subcommand is not None:
+        if as_json:
+            raise click.UsageError(f"--json stands behind {ctx.invoked_subcommand}")
         return
     with connected() as client:
         listed = list(client.workers())

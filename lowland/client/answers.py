@@ -74,8 +74,8 @@ def failure(url: str, answer: Answer) -> LowlandError:
     detail = str(problem.get("detail", f"the server answered {answer.status}"))
     if answer.status in _UNAVAILABLE:
         return ServerUnavailable(url, detail, retry_after_s=_retry_after_s(answer))
-    if slug == "spec-invalid":
-        return SpecInvalid(_field_errors(problem))
+    if slug == "spec-invalid" and (mistakes := _field_errors(problem)):
+        return SpecInvalid(mistakes)
     if answer.status == _TOO_MANY:
         return LimitReached(slug=slug, detail=detail, retry_after_s=_retry_after_s(answer))
     return _NAMED.get(slug, RequestFailed)(status=answer.status, slug=slug, detail=detail)
@@ -95,9 +95,12 @@ def _retry_after_s(answer: Answer) -> float | None:
 
 
 def _field_errors(problem: Mapping[str, Any]) -> list[FieldError]:
+    listed: object = problem.get("errors")
+    mistakes = cast("list[object]", listed) if isinstance(listed, list) else []
+    objects = [cast("dict[str, Any]", each) for each in mistakes if isinstance(each, dict)]
     return [
-        FieldError(field=mistake["field"], value=mistake["value"], detail=mistake["detail"])
-        for mistake in problem["errors"]
+        FieldError(field=str(each.get("field", "")), value=each.get("value"), detail=str(each.get("detail", "")))
+        for each in objects
     ]
 
 

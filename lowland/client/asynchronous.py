@@ -1,6 +1,6 @@
 """The client for asyncio and trio. What its methods take, do and raise is written at `Client`'s."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 import anyio
 import httpx2
+from anyio import to_thread
 
 from lowland.client import calls, flows, weights
 from lowland.client.calls import Call, JobFilters, LogSource
@@ -33,11 +34,13 @@ class AsyncClient:
 
         async with AsyncClient() as lowland:
             job = await lowland.wait(await lowland.submit({"dataset": "digits"}))
-            async for event in lowland.follow(job):
-                print(event.name)
+            async with aclosing(lowland.follow(job)) as events:
+                async for event in events:
+                    print(event.name)
 
-    Every method of `Client` is here under its name, with the same arguments and errors. Files are written without
-    giving way to other tasks, a piece at a time.
+    Every method of `Client` is here under its name, with the same arguments and errors. `contextlib.aclosing` closes
+    the connection where the loop is left before its end. Files are written without giving way to other tasks, a piece
+    at a time.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class AsyncClient:
         """Wait until nothing will happen to a job any more; gives it as it ended, whichever way."""
         return await self._run(flows.waited(job, timeout_s=timeout_s, on_update=on_update, within_s=self._retry_s))
 
-    async def follow(self, job: Job | str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
+    async def follow(self, job: Job | str, *, after: str | None = None) -> AsyncGenerator[JobEvent]:
         """Go through what happens to a job, from its beginning to its end, as it happens."""
         following = Following(job, after=after, url=self.base_url, within_s=self._retry_s)
         while not following.ended:
@@ -113,7 +116,7 @@ class AsyncClient:
         run: int | None = None,
         tail: int | None = None,
         follow: bool = False,
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str]:
         """Go through the lines of a job's log."""
         call = calls.log(job, source=source, attempt=attempt, run=run, tail=tail, follow=follow)
         if not follow:
@@ -167,15 +170,15 @@ class AsyncClient:
         artifact = await self._run(flows.found(job, name, self._retry_s))
         target = placed(path, artifact.name)
         tries = Tries(self._retry_s)
-        with Incoming(job, artifact, target) as incoming:
+        with await to_thread.run_sync(Incoming, job, artifact, target) as incoming:  # it reads what is there already
             while not incoming.arrived:
                 try:
                     if incoming.lacks:
                         async with self._opened(incoming.call()) as response:
                             incoming.begin(response)
                             async for chunk in response.aiter_bytes():
-                                incoming.write(chunk)
-                                tries.succeeded()
+                                if incoming.write(chunk):
+                                    tries.succeeded()
                     incoming.keep()
                 except (ServerUnavailable, LimitReached) as error:
                     await self._perform(tries.pause_after(error))
@@ -186,7 +189,7 @@ class AsyncClient:
         seen = await self.get(job)
         name = weights.artifact_of(seen)
         with TemporaryDirectory() as folder:
-            return weights.load(seen, await self.download(seen, name, folder))
+            return await to_thread.run_sync(weights.load, seen, await self.download(seen, name, folder))
 
     async def workers(self) -> list[Worker]:
         """Who trains: every worker that has not left."""
@@ -225,7 +228,7 @@ class AsyncClient:
         return await self._send(calls.functions())
 
     # the last one: it hides the built-in type from what stands below it
-    async def list(self, *, limit: int | None = None, **filters: Unpack[JobFilters]) -> AsyncIterator[Job]:
+    async def list(self, *, limit: int | None = None, **filters: Unpack[JobFilters]) -> AsyncGenerator[Job]:
         """Go through the jobs that fit, newest first, asking for more as needed."""
         pages = Pages(filters, limit=limit)
         while pages.more:

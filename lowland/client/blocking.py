@@ -1,7 +1,7 @@
 """The blocking client."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,7 +100,7 @@ class Client:
 
         Args:
             job: which.
-            timeout_s: how long to wait at most; None waits for ever.
+            timeout_s: how long to wait at most, and a second for an answer on its way; None waits for ever.
             on_update: called with the job at the first look, and whenever it has changed since.
 
         Raises:
@@ -108,7 +108,7 @@ class Client:
         """
         return self._run(flows.waited(job, timeout_s=timeout_s, on_update=on_update, within_s=self._retry_s))
 
-    def follow(self, job: Job | str, *, after: str | None = None) -> Iterator[JobEvent]:
+    def follow(self, job: Job | str, *, after: str | None = None) -> Generator[JobEvent]:
         """Go through what happens to a job, from its beginning to its end, as it happens. The stream is opened again
         where it breaks off: nothing is missed, and nothing comes twice.
 
@@ -165,7 +165,7 @@ class Client:
         run: int | None = None,
         tail: int | None = None,
         follow: bool = False,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Go through the lines of a job's log.
 
         Args:
@@ -238,7 +238,8 @@ class Client:
         self._run(flows.deleted(job, self._retry_s))
 
     def cancel_all(self, *, everything: bool = False, **filters: Unpack[JobFilters]) -> Cancelled:
-        """Cancel every job that fits and has not ended; says how many. The filters are those of `list`.
+        """Cancel every job that fits and has not ended; says how many, less those of requests whose answers got lost.
+        The filters are those of `list`.
 
         Args:
             everything: cancel all jobs; must be said where no filter is.
@@ -281,8 +282,8 @@ class Client:
                         with self._opened(incoming.call()) as response:
                             incoming.begin(response)
                             for chunk in response.iter_bytes():
-                                incoming.write(chunk)
-                                tries.succeeded()
+                                if incoming.write(chunk):
+                                    tries.succeeded()
                     incoming.keep()
                 except (ServerUnavailable, LimitReached) as error:
                     self._perform(tries.pause_after(error))
@@ -343,7 +344,7 @@ class Client:
         return self._send(calls.functions())
 
     # the last one: it hides the built-in type from what stands below it
-    def list(self, *, limit: int | None = None, **filters: Unpack[JobFilters]) -> Iterator[Job]:
+    def list(self, *, limit: int | None = None, **filters: Unpack[JobFilters]) -> Generator[Job]:
         """Go through the jobs that fit, newest first, asking for more as needed.
 
         Args:

@@ -70,6 +70,8 @@ class Call(Generic[T]):
     """Whether sending it twice does no more than sending it once."""
     silence_s: float = 0.0
     """How long the server may be silent of its own accord, beside what any answer may take."""
+    longest_s: float = math.inf
+    """How long it may be silent at most, for whatever reason."""
     read: Callable[[Answer], T]
     """Turns an answer that is no failure into a value. Raises ValueError where it is none of ours."""
 
@@ -143,9 +145,9 @@ def page(filters: JobFilters, *, limit: int, cursor: str | None = None) -> Call[
     return Call(path="/jobs", parameters=_given(**_by_tag(filters), limit=str(limit), cursor=cursor), read=_as(JobPage))
 
 
-def cancel_all(filters: JobFilters, *, cursor: str | None = None) -> Call[Cancelled]:
+def cancel_all(filters: JobFilters, *, everything: bool, cursor: str | None = None) -> Call[Cancelled]:
     """Cancel jobs that have not ended, some of them."""
-    chosen = _given(**_by_tag(filters)) or {"all": "true"}
+    chosen = {"all": "true"} if everything else _given(**_by_tag(filters))
     return Call(method="POST", path="/jobs/cancel", parameters=_given(**chosen, cursor=cursor), read=_as(Cancelled))
 
 
@@ -180,7 +182,7 @@ def series(
 ) -> Call[Series]:
     """Read what was measured in the course of a job."""
     parameters = _given(
-        names=",".join(names),
+        names=",".join(names) or None,
         since=since,
         max_points=None if max_points is None else str(max_points),
         superseded="true" if superseded else None,
@@ -202,7 +204,8 @@ def log(
     return Call(
         path=f"{job_path(job)}/logs",
         parameters=parameters,
-        silence_s=math.inf if follow else 0.0,  # an engine may have nothing to say for hours
+        # an engine may have nothing to say for hours, and of events there is a sign of life
+        silence_s=(math.inf if source == "engine" else SILENCE_S) if follow else 0.0,
         read=lambda answer: all_lines(answer.body),
     )
 
@@ -286,7 +289,7 @@ def _by_tag(filters: JobFilters) -> dict[str, Parameter | None]:
 
 
 def _given(**parameters: Parameter | None) -> dict[str, Parameter]:
-    return {name: value for name, value in parameters.items() if value}
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _written(spec: Mapping[str, object] | JobSpec) -> bytes:

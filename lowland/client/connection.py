@@ -15,6 +15,7 @@ import lowland
 from lowland.client.answers import Answer, failure
 from lowland.client.calls import Call
 from lowland.errors import AnswerUnreadable, ServerUnavailable
+from lowland.spec.show import escaped
 
 T = TypeVar("T")
 
@@ -65,9 +66,9 @@ class Connection:
             ValueError: the URL or the key cannot be used.
         """
         url = os.environ.get(URL_VARIABLE) or DEFAULT_URL if base_url is None else base_url
-        if not re.match(r"https?://[^/?#]", url, re.IGNORECASE):
+        if not _is_usable(url):
             name = "base_url" if base_url is not None else URL_VARIABLE
-            raise ValueError(f"{name} is {url}; give a URL that starts with http:// or https://")
+            raise ValueError(f"{name} is {escaped(url)}; give a URL that starts with http:// or https://")
         key = (os.environ.get(KEY_VARIABLE, "") if api_key is None else api_key).strip()
         if not re.fullmatch(r"[\x21-\x7e]*", key):
             raise ValueError("api_key holds what cannot be sent; give it as `lowland keys create` printed it")
@@ -85,6 +86,7 @@ class Connection:
 
     def request(self, call: Call[Any]) -> Request:
         """A call as httpx2 is asked for it."""
+        read_s = min(self.timeout_s + call.silence_s, call.longest_s)
         typed = {} if call.body is None else {"Content-Type": "application/json"}
         return Request(
             method=call.method,
@@ -92,9 +94,7 @@ class Connection:
             params=dict(call.parameters),
             content=call.body,
             headers={**typed, **call.headers},
-            timeout=httpx2.Timeout(
-                self.timeout_s, read=None if math.isinf(call.silence_s) else self.timeout_s + call.silence_s
-            ),
+            timeout=httpx2.Timeout(min(self.timeout_s, call.longest_s), read=None if math.isinf(read_s) else read_s),
         )
 
     def result(self, call: Call[T], response: httpx2.Response) -> T:
@@ -134,6 +134,13 @@ class Connection:
 def succeeded(response: httpx2.Response) -> bool:
     """Whether its body is what was asked for; else it is to be read, and checked."""
     return response.status_code in _FINE
+
+
+def _is_usable(url: str) -> bool:
+    try:
+        return bool(re.match(r"https?://[^/?#]", url, re.IGNORECASE) and httpx2.URL(url).host)
+    except httpx2.InvalidURL:
+        return False
 
 
 def _is_this_machine(url: str) -> bool:

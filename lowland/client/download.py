@@ -49,7 +49,8 @@ class Incoming:
         self._digest = hashlib.sha256()
         while chunk := self._file.read(_CHUNK_BYTES):
             self._digest.update(chunk)
-        self._resumed = self._file.tell() > 0
+        self._furthest = self._file.tell()
+        self._resumed = self._furthest > 0
         self.arrived = False
         """Whether it lies at its target."""
 
@@ -70,10 +71,12 @@ class Incoming:
         elif not response.headers.get("content-range", "").startswith(f"bytes {self._file.tell()}-"):
             raise AnswerUnreadable(str(response.url), "it sends another range than was asked for")
 
-    def write(self, chunk: bytes) -> None:
-        """Add what came next."""
+    def write(self, chunk: bytes) -> bool:
+        """Add what came next; says whether it goes beyond all that had arrived before."""
         self._file.write(chunk)
         self._digest.update(chunk)
+        before, self._furthest = self._furthest, max(self._furthest, self._file.tell())
+        return self._furthest > before
 
     def keep(self) -> None:
         """Put the file in its place, provided that it is the right one. One that began with an older part is fetched
@@ -85,12 +88,13 @@ class Incoming:
         received, expected = self._digest.hexdigest(), self._artifact.sha256
         if received == expected:
             self._file.flush()
+            self._let_go()
             os.replace(self._part, self._target)
             self.arrived = True
         elif self._resumed:
             self._start_over()
         else:
-            self._part.unlink()
+            self._may_stay = False
             raise DownloadCorrupt(self._artifact.name, expected=expected, received=received)
 
     def _start_over(self) -> None:
@@ -99,14 +103,19 @@ class Incoming:
         self._digest = hashlib.sha256()
         self._resumed = False
 
+    def _let_go(self) -> None:
+        """Where nothing is locked, what is open can be neither moved nor removed."""
+        if fcntl is None:
+            self._file.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        useless = not self._file.tell() or not self._may_stay
+        self._let_go()
+        if not self.arrived and not (self._may_stay and self._furthest):
+            self._part.unlink(missing_ok=True)  # while it is locked: nobody else goes on with it
         self._file.close()
-        if useless:
-            self._part.unlink(missing_ok=True)
 
 
 def _opened(target: Path, sha256: str) -> tuple[Path, BufferedRandom, bool]:
@@ -116,7 +125,7 @@ def _opened(target: Path, sha256: str) -> tuple[Path, BufferedRandom, bool]:
         file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # somebody else fetches the same
+        except OSError:  # somebody else fetches the same, or this file system has no locks
             file.close()
             break
         if _lies_at(part, file):

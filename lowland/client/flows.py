@@ -8,7 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from lowland.client import calls
@@ -30,6 +30,10 @@ LONGEST_WAIT_S: Final = 25
 #: (a proxy has answered).
 SHORTEST_LOOK_S: Final = 0.1
 LOOK_S: Final = 0.5
+
+
+#: How much longer than the time that is left an answer may take, in seconds: it is on its way.
+GRACE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,10 @@ def waited(
     def left_s() -> float:
         return float("inf") if timeout_s is None else started + timeout_s - time.monotonic()
 
-    seen, version = yield from sent(calls.get_version(job), min(within_s, left_s()))
+    def asked(call: Call[T]) -> Flow[T]:
+        return (yield from sent(replace(call, longest_s=max(left_s(), 0) + GRACE_S), min(within_s, left_s())))
+
+    seen, version = yield from asked(calls.get_version(job))
     while True:
         if on_update is not None:
             on_update(seen)
@@ -120,8 +127,17 @@ def waited(
         while news is None:
             if left_s() <= 0:
                 raise WaitTimedOut(seen.id, seen.status, timeout_s or 0)
-            asked_at, wait_s = time.monotonic(), int(min(left_s(), LONGEST_WAIT_S))
-            news = yield from sent(calls.await_change(job, version, wait_s=wait_s), min(within_s, left_s()))
+            asked_at, deadline_s = time.monotonic(), left_s()
+            wait_s = int(min(deadline_s, LONGEST_WAIT_S))
+            try:
+                news = yield from asked(calls.await_change(job, version, wait_s=wait_s))
+            except ServerUnavailable as error:
+                if within_s < deadline_s:
+                    raise
+                yield Pause(max(left_s(), 0))
+                raise WaitTimedOut(seen.id, seen.status, timeout_s or 0) from error
+            if news and news[0] == seen:  # something on the way has taken the version out of the answers
+                news = None
             pause_s = min(SHORTEST_LOOK_S if news else LOOK_S, left_s()) - (time.monotonic() - asked_at)
             if pause_s > 0 and not (news and news[0].terminal):
                 yield Pause(pause_s)
@@ -130,16 +146,17 @@ def waited(
 
 def deleted(job: Job | str, within_s: float) -> Flow[None]:
     """A job is gone."""
-    tries = Tries(within_s)
+    tries, may_be_done = Tries(within_s), False
     while True:
         try:
             yield calls.delete(job)
             return
         except JobNotFound:
-            if not tries.failed:
+            if not may_be_done:
                 raise
             return  # an earlier one has deleted it, and its answer got lost
         except (ServerUnavailable, LimitReached) as error:
+            may_be_done = may_be_done or isinstance(error, ServerUnavailable)
             yield tries.pause_after(error)
 
 
@@ -149,11 +166,11 @@ def all_cancelled(filters: JobFilters, everything: bool, within_s: float) -> Flo
     Raises:
         ValueError: neither a filter nor `everything` is given, or both.
     """
-    if everything == any(filters.values()):
+    if everything == any(value is not None and value != () for value in filters.values()):
         raise ValueError("give filters, or everything=True alone to cancel every job")
     cancelled, requested, cursor = 0, 0, None
     while True:
-        done = yield from sent(calls.cancel_all(filters, cursor=cursor), within_s)
+        done = yield from sent(calls.cancel_all(filters, everything=everything, cursor=cursor), within_s)
         cancelled, requested, cursor = cancelled + done.cancelled, requested + done.requested, done.next
         if cursor is None:
             return Cancelled(cancelled=cancelled, requested=requested, next=None)
@@ -191,10 +208,15 @@ def found(job: Job | str, name: str, within_s: float) -> Flow[Artifact]:
     """
     seen = yield from sent(calls.get(job), within_s)
     artifacts = {artifact.name: artifact for artifact in seen.artifacts}
-    if name not in artifacts:
+    if not _is_a_file_name(name) or name not in artifacts:
         detail = f"job {seen.id} has no artifact {name}; it has {', '.join(artifacts) or 'none yet'}"
         raise ArtifactNotFound(status=404, slug="artifact-not-found", detail=detail)
     return artifacts[name]
+
+
+def _is_a_file_name(name: str) -> bool:
+    """Whether it names a file in a folder, wherever that is, and nothing outside of it."""
+    return name not in {"", ".", ".."} and not set(name) & set("/\\:\0")
 
 
 def log_ended(job: Job | str, *, url: str, within_s: float) -> Flow[None]:

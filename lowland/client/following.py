@@ -1,6 +1,7 @@
 """What happens to a job, as it happens: the way of a stream of events over connections that break."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,8 @@ from lowland.spec.resource import Job
 
 #: The name of the last event.
 END: Final = "end"
+#: A stream that was open for so long, in seconds, was no vain try, though nothing happened meanwhile.
+_OPEN_S: Final = 1.0
 _NOTHING_MORE: Final = 204
 
 
@@ -51,6 +54,7 @@ class Following:
         self._after = after
         self._url = url
         self._tries = Tries(within_s)
+        self._opened_at: float | None = None
         self.ended = False
         """Whether all was received."""
 
@@ -70,6 +74,7 @@ class Following:
         media_type = response.headers.get("content-type", "").partition(";")[0].strip()
         if media_type != "text/event-stream":
             raise AnswerUnreadable(self._url, f"it sends {media_type or 'no type'} where events are asked for")
+        self._opened_at = time.monotonic()
         return httpx2.EventSource(response)
 
     def received(self, message: httpx2.ServerSentEvent) -> JobEvent | None:
@@ -98,6 +103,9 @@ class Following:
         Raises:
             ServerUnavailable, LimitReached: it has taken too long already.
         """
+        if self._opened_at is not None and time.monotonic() - self._opened_at > _OPEN_S:
+            self._tries.succeeded()
+        self._opened_at = None
         return self._tries.pause_after(error or ServerUnavailable(self._url, "the stream ended before the job did"))
 
     def _event(self, message: httpx2.ServerSentEvent, data: Mapping[str, Any]) -> JobEvent:
@@ -107,7 +115,11 @@ class Following:
         return JobEvent(
             name=message.event,
             id=message.id if is_own else None,
-            at=datetime.fromisoformat(data["at"]) if not is_end and "at" in data else None,
+            at=None if is_end else _moment(data.get("at")),
             data=data,
             job=read(Job, message.data.encode()) if is_end else None,
         )
+
+
+def _moment(at: object) -> datetime | None:
+    return datetime.fromisoformat(at) if isinstance(at, str) else None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lowland.errors import TorchMissing, WeightsUnusable
 from lowland.networks.description import Description, NotDescribed
 from lowland.networks.models import MODELS
+from lowland.networks.shape import ShapeUnsuited
 from lowland.networks.tensors import differences, put_tensors, told
 from lowland.networks.trained import Trained
 
@@ -27,7 +28,12 @@ def load(path: str | Path) -> Trained:
         raise WeightsUnusable(path, f"it is no file of weights ({error})") from error
     except NotDescribed as error:
         raise WeightsUnusable(path, str(error)) from error
-    network = _built(description)
+    try:
+        network = _built(description)
+    except (ShapeUnsuited, AttributeError) as error:  # the latter of features, for a network of images
+        raise WeightsUnusable(
+            path, f"no {description.model.name} takes samples of {description.input_shape}"
+        ) from error
     if problems := differences(network.state_dict(), tensors):
         raise WeightsUnusable(path, told(problems))
     put_tensors(network, tensors)

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -74,7 +74,7 @@ def hints(function: Any) -> dict[str, Any]:
 
 
 def iterated(hint: Any) -> Any:
-    return Iterator[get_args(hint)[0]] if get_origin(hint) is get_origin(AsyncIterator[int]) else hint
+    return Generator[get_args(hint)[0]] if get_origin(hint) is AsyncGenerator else hint
 
 
 def test_every_operation_has_a_method() -> None:

@@ -43,6 +43,11 @@ class Relay:
         """What clients have sent from each such beginning to the end of its line."""
         return re.findall(re.escape(start) + r"[^\r\n]*", self.asked.decode(errors="replace"))
 
+    def cut(self) -> None:
+        """Cut the connections that are open."""
+        for each in self._open:
+            _shut(each)
+
     def close(self) -> None:
         for each in [self._listener, *self._open]:
             with contextlib.suppress(OSError):

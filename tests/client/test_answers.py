@@ -130,3 +130,16 @@ def original(document: dict[str, Any]) -> dict[str, Any]:
     spec = {name: value for name, value in document["spec"].items() if name not in {"moon_phase", "model"}}
     sam = {name: value for name, value in spec["sam"].items() if name != "wobble"}
     return {**document, "spec": {**spec, "sam": sam}}
+
+
+def test_mistakes_of_a_newer_server_are_read_as_far_as_they_can_be() -> None:
+    document = {"type": TYPE_PREFIX + "spec-invalid", "detail": "no", "errors": [{"field": "epochs"}, 7]}
+    without = {**document, "errors": "none"}
+
+    error, vague = (
+        failure(URL, Answer(status=422, headers={}, body=json.dumps(each).encode())) for each in (document, without)
+    )
+
+    assert isinstance(error, errors.SpecInvalid)
+    assert [(mistake.field, mistake.value) for mistake in error.errors] == [("epochs", None)]
+    assert (type(vague), str(vague)) == (RequestFailed, "no")

@@ -162,8 +162,9 @@ def test_a_server_that_is_away_is_named(opening: Opening) -> None:
 
 
 def test_an_address_without_a_scheme_is_refused() -> None:
-    with pytest.raises(ValueError, match="localhost:8000; give a URL"):
-        Client("localhost:8000")
+    for url in ("localhost:8000", "http://", "http://host:abc", "http://a\x00b", "ftp://host"):
+        with pytest.raises(ValueError, match="give a URL that starts with http"):
+            Client(url)
 
 
 def test_jobs_are_found_and_cancelled_by_what_they_are(client: Client, worker: Worker) -> None:
@@ -272,11 +273,12 @@ def test_what_a_job_can_name_is_listed(client: Client) -> None:
 def test_workers_are_listed_and_drained(client: Client, worker: Worker) -> None:
     [listed] = client.workers()
 
+    job = client.submit(SPEC)
+    assert [client.pause(job).status, client.resume(job).status] == ["paused", "queued"]
     assert client.drain(listed.id).draining
     assert [each.draining for each in client.workers()] == [True]
     with pytest.raises(RequestFailed, match="nobody"):
         client.drain("nobody")
-    assert client.ready().workers >= 0
 
 
 def test_what_a_webhook_was_told_is_read(client: Client, worker: Worker) -> None:

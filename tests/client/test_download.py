@@ -10,11 +10,13 @@ import pytest
 
 from ledger.store import run_folder
 from lowland import Client
+from lowland.client import download
+from lowland.client.download import Incoming
 from lowland.errors import ArtifactNotFound, DownloadCorrupt, ServerUnavailable
 from lowland.spec.resource import Job
 from tests.api.conftest import Worker
 from tests.client.conftest import Opening
-from tests.client.relay import Relay, relayed
+from tests.client.relay import Relay, answer, relayed
 
 CONTENT = random.Random(0).randbytes(1_500_000)
 
@@ -132,3 +134,61 @@ def test_many_may_fetch_the_same(client: Client, opening: Opening, job: Job, tmp
 def test_a_folder_that_is_not_there_is_said(client: Client, job: Job, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         client.download(job, "good.bin", tmp_path / "nowhere" / "good.bin")
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(
+    client: Client, opening: Opening, job: Job, tmp_path: Path
+) -> None:
+    """A server that means harm, or one that was broken into, writes nowhere else."""
+    evil = job.artifacts[0].model_copy(update={"name": "../evil"})
+    told = job.model_copy(update={"artifacts": [evil]}).model_dump_json().encode()
+
+    with (
+        relayed(client.base_url, answer("200 OK", body=told)) as relay,
+        opening(relay.url) as misled,
+        pytest.raises(ArtifactNotFound),
+    ):
+        misled.download(job, "../evil", tmp_path)
+
+    assert not (tmp_path.parent / "evil").exists()
+
+
+def test_what_never_gets_further_ends(client: Client, opening: Opening, job: Job, tmp_path: Path) -> None:
+    """Something that drops Range, and cuts: the same bytes arrive again and again."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(CONTENT)}\r\n\r\n".encode()
+    whole_answer = client.get(job).model_dump_json().encode()
+    cut_short = head + CONTENT[:1000]
+
+    with (
+        relayed(client.base_url, answer("200 OK", body=whole_answer), *[cut_short] * 100) as relay,
+        opening(relay.url, retry_s=1) as kept_back,
+        pytest.raises(ServerUnavailable),
+    ):
+        kept_back.download(job, "good.bin", tmp_path)
+
+    assert relay.plans_left > 50
+
+
+def test_one_that_got_nothing_does_not_take_the_part_from_another(job: Job, tmp_path: Path) -> None:
+    artifact = next(each for each in job.artifacts if each.name == "good.bin")
+    target = tmp_path / "good.bin"
+
+    with Incoming(job, artifact, target) as other:
+        with Incoming(job, artifact, target):
+            pass
+        other.write(CONTENT)
+        other.keep()
+
+    assert (target.read_bytes(), list(tmp_path.iterdir())) == (CONTENT, [target])
+
+
+def test_where_nothing_can_be_locked_it_arrives_too(
+    client: Client, opening: Opening, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "fcntl", None)
+
+    with relayed(client.base_url, 600_000) as relay, opening(relay.url) as cut_off:
+        assert cut_off.download(job, "good.bin", tmp_path).read_bytes() == CONTENT
+
+    assert len(ranges(relay)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["good.bin"]

@@ -1,12 +1,15 @@
 """Following a job: everything once, in order, whatever the connection does."""
 
+import asyncio
 import itertools
 import json
 import random
+import threading
+from contextlib import aclosing
 
 import pytest
 
-from lowland import Client
+from lowland import AsyncClient, Client
 from lowland.errors import AnswerUnreadable, JobNotFound, RequestFailed, ServerUnavailable
 from tests.api.conftest import Worker
 from tests.client.conftest import Opening
@@ -96,6 +99,7 @@ def test_a_server_that_stays_away_ends_it(client: Client, opening: Opening) -> N
         ("text/event-stream", b"event: point\ndata: {\n\n"),
         ("text/event-stream", b"event: end\ndata: {}\n\n"),
         ("text/event-stream", b'event: point\ndata: {"at": "soon"}\n\n'),
+        ("text/event-stream", b"event: point\ndata: [null]\n\n"),
     ],
 )
 def test_what_is_no_stream_of_events_is_said(server: str, opening: Opening, media_type: str, body: bytes) -> None:
@@ -154,3 +158,35 @@ class TestLogs:
             assert [next(lines), next(lines)] == ["epoch 1", "epo"]
             with pytest.raises(ServerUnavailable, match="is queued"):
                 next(lines)
+
+
+def test_a_quiet_stream_may_be_cut_as_often_as_it_likes(client: Client, opening: Opening, worker: Worker) -> None:
+    """What it takes to open a stream again is counted from its cut, however long ago the last event was."""
+    job = client.submit(SPEC)
+    cutter: list[threading.Timer] = []
+
+    with relayed(client.base_url) as relay, opening(relay.url, retry_s=1) as cut_off:
+        for delay_s in (1.5, 3.0, 4.5):
+            cutter.append(threading.Timer(delay_s, relay.cut))
+            cutter[-1].start()
+        ending = threading.Timer(5.5, lambda: worker.settle(worker.claim(), "succeeded"))
+        ending.start()
+        names = [event.name for event in cut_off.follow(job) if event.name != "progress"]
+        for each in [*cutter, ending]:
+            each.join()
+
+    assert names == ["queued", "running", "succeeded", "end"]
+    assert len(relay.lines("GET /jobs/")) == 4
+
+
+def test_a_loop_that_is_left_early_leaves_no_connection_behind(server: str, client: Client, worker: Worker) -> None:
+    job = client.submit(SPEC)
+
+    async def look() -> str:
+        async with AsyncClient(server) as lowland, aclosing(lowland.follow(job)) as events:
+            async for event in events:
+                return event.name
+        raise AssertionError
+
+    assert asyncio.run(look()) == "queued"
+    assert next(client.follow(job)).name == "queued"

@@ -1,5 +1,6 @@
 """What the client repeats when the server is away, and what it never does."""
 
+import socket
 import threading
 import uuid
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ import pytest
 
 from ledger import Keys
 from lowland import Client
-from lowland.errors import JobNotFound, LimitReached, RequestFailed, ServerUnavailable, SpecInvalid
+from lowland.errors import JobNotFound, LimitReached, RequestFailed, ServerUnavailable, SpecInvalid, WaitTimedOut
 from tests.api.servers import api_server
 from tests.client.conftest import Opening
 from tests.client.relay import answer, relayed
@@ -144,3 +145,43 @@ def test_a_server_without_redis_is_unavailable(keys: Keys, tmp_path: Path) -> No
             client.submit({"dataset": "digits"})
         with pytest.raises(ServerUnavailable, match="Redis does not answer"):
             client.get("0199f3a0-0000-7000-8000-000000000000")
+
+
+def test_what_is_not_there_was_not_deleted_by_a_request_that_was_refused(client: Client, opening: Opening) -> None:
+    refused = answer("429 Too Many Requests", "Retry-After: 0")
+
+    with relayed(client.base_url, refused) as relay, opening(relay.url) as patient, pytest.raises(JobNotFound):
+        patient.delete("nothing")
+
+
+def test_waiting_ends_in_time_where_nobody_answers(opening: Opening) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with opening(url, timeout_s=60, retry_s=60) as client, pytest.raises(ServerUnavailable):
+            client.wait("x", timeout_s=0.5)
+
+
+def test_waiting_ends_in_time_where_the_server_goes_away(client: Client, opening: Opening) -> None:
+    """Whoever has seen the job is told of the job."""
+    job = client.submit({"dataset": "digits"})
+    seen = answer("200 OK", 'ETag: "1"', body=job.model_dump_json().encode())
+
+    with (
+        relayed(client.base_url, seen, *[1] * 1000) as relay,
+        opening(relay.url, retry_s=60) as cut_off,
+        pytest.raises(WaitTimedOut, match="still queued"),
+    ):
+        cut_off.wait(job, timeout_s=0.5)
+
+
+def test_a_wait_without_versions_asks_now_and_then(client: Client, opening: Opening) -> None:
+    """Something on the way takes ETag out of the answers."""
+    job = client.submit({"dataset": "digits"})
+    seen = answer("200 OK", body=job.model_dump_json().encode())
+    updates: list[str] = []
+
+    with relayed(client.base_url, *[seen] * 100) as relay, opening(relay.url) as waiting, pytest.raises(WaitTimedOut):
+        waiting.wait(job, timeout_s=1.2, on_update=lambda update: updates.append(update.status))
+
+    assert updates == ["queued"]
+    assert relay.plans_left > 90

@@ -8,8 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from lowland.spec.datasets import DatasetSpec
-from worker.engine.data import DATASETS
-from worker.engine.data.torchvision_files import TorchvisionFiles
+from worker.engine.data import DATASETS, FILES
 from worker.engine.settings import EngineSettings
 
 _ADAPTER: Final[TypeAdapter[Any]] = TypeAdapter(DatasetSpec)
@@ -44,7 +43,7 @@ def fetch(name: str, settings: EngineSettings) -> Fetched:
         DatasetUnavailable: it cannot be downloaded.
         DatasetBroken: its files are there and not the published ones.
     """
-    files = _files(name)
+    files = FILES.get(name)
     folder = files.found(settings) if files else None
     wanted = files is not None and folder is None
     if files is not None and folder is None and settings.data_dir is not None:
@@ -62,12 +61,5 @@ def fetch(name: str, settings: EngineSettings) -> Fetched:
 
 def at_hand(settings: EngineSettings) -> Iterator[tuple[str, Path | None]]:
     """Every dataset that has files to fetch, and the folder that has them; None where none does."""
-    for name in DATASETS:
-        if files := _files(name):
-            yield name, files.found(settings)
-
-
-def _files(name: str) -> TorchvisionFiles | None:
-    """The files behind a dataset's entry, where it is one of torchvision's."""
-    files = getattr(DATASETS[name], "__self__", None)
-    return files if isinstance(files, TorchvisionFiles) else None
+    for name, files in FILES.items():
+        yield name, files.found(settings)

@@ -18,17 +18,22 @@ from worker.engine.data import (
     table,
 )
 from worker.engine.data.dataset import Dataset, Load, Samples
+from worker.engine.data.torchvision_files import TorchvisionFiles
 
-__all__ = ["DATASETS", "Dataset", "Load", "Samples"]
+__all__ = ["DATASETS", "FILES", "Dataset", "Load", "Samples"]
 
+#: Those whose files are published, and fetched.
+FILES: Final[Mapping[str, TorchvisionFiles]] = {
+    "mnist": mnist.FILES,
+    "kmnist": kmnist.FILES,
+    "fashion-mnist": fashion_mnist.FILES,
+    "cifar10": cifar10.FILES,
+    "cifar100": cifar100.FILES,
+    "svhn": svhn.FILES,
+}
 DATASETS: Final[Mapping[str, Load]] = {
+    **{name: files.load for name, files in FILES.items()},
     "digits": digits.load,
-    "mnist": mnist.FILES.load,
-    "kmnist": kmnist.FILES.load,
-    "fashion-mnist": fashion_mnist.FILES.load,
-    "cifar10": cifar10.FILES.load,
-    "cifar100": cifar100.FILES.load,
-    "svhn": svhn.FILES.load,
     "linear": linear.load,
     "diabetes": diabetes.load,
     "breast-cancer": breast_cancer.load,
