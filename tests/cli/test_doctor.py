@@ -16,6 +16,7 @@ from ledger import Ledger
 from lowland.cli.exits import Exit
 from tests.api.servers import redis_server
 from tests.cli.running import Shell
+from tests.client.relay import answer, relayed
 from tests.conftest import free_port
 from tests.ledger.playing import enroll
 
@@ -63,6 +64,19 @@ def test_what_is_wrong_comes_with_what_to_do(tmp_path: Path) -> None:
     assert "LOWLAND_ARTIFACT_DIR" in failed["artifact store"]
     assert "LOWLAND_DATA_DIR" in failed["datasets"]
     assert "secret" not in json.dumps(findings)
+
+
+def test_another_kind_of_server_does_not_keep_it_from_the_rest(tmp_path: Path) -> None:
+    not_found = answer("404 Not Found", body=b"<h1>Not here</h1>")
+
+    with relayed("http://127.0.0.1:1", *[not_found] * 10) as relay:
+        said = Shell(url=relay.url)("doctor", "--json", "--data-dir", str(tmp_path))
+
+    findings = {finding["name"]: finding for finding in json.loads(said.stdout)}
+    assert said.returncode == Exit.FAILED
+    assert findings["server"]["state"] == "failed"
+    assert "names something else" in findings["server"]["advice"]
+    assert {"torch", "Redis", "datasets"} <= findings.keys()
 
 
 def test_a_redis_that_forgets_jobs_has_failed(lowland: Shell, ledger: Ledger) -> None:

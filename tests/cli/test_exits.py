@@ -41,6 +41,17 @@ def test_nothing_to_do_shows_help(lowland: Shell) -> None:
     assert ended.stderr.startswith("Usage: lowland ")
 
 
+def test_json_in_the_wrong_place_is_not_passed_over(lowland: Shell) -> None:
+    said = lowland("workers", "--json", "drain", "box")
+
+    assert (said.returncode, said.stdout) == (Exit.UNUSABLE, "")
+    assert "--json stands behind drain" in said.stderr
+
+
+def test_a_filter_that_is_empty_is_not_passed_over(lowland: Shell) -> None:
+    assert lowland("ls", "--status", "").returncode == Exit.UNUSABLE
+
+
 def test_a_variable_that_cannot_be_used_is_named(lowland: Shell) -> None:
     assert "LOWLAND_URL is there;" in lowland("ls", LOWLAND_URL="there").stderr
     wrong_key = lowland("ls", LOWLAND_API_KEY="a key")

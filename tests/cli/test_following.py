@@ -104,6 +104,18 @@ def test_watching_ends_with_its_time_and_with_ctrl_c_and_the_job_goes_on(lowland
     assert json.loads(lowland("show", job_id, "--json").stdout)["status"] == "queued"
 
 
+def test_watching_ends_when_nobody_reads(lowland: Shell, ledger: Ledger, worker: Worker) -> None:
+    job_id = submit(ledger)
+    with lowland.started("watch", job_id) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        worker.settle(worker.claim(), "succeeded")
+
+        assert (process.wait(30), process.stderr.read()) == (Exit.NOBODY_READS, "")
+
+
 def test_submitting_can_watch_at_once(lowland: Shell, worker: Worker) -> None:
     with lowland.started("submit", "dataset=digits", "--watch") as process:
         assert process.stdout is not None

@@ -242,6 +242,11 @@ def _of_another_model(path: Path) -> None:
     safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata=header)
 
 
+def _of_other_samples(path: Path) -> None:
+    described = _described(model={"name": "resnet9"}, input_shape=[4], mean=[0.0] * 4, std=[1.0] * 4)
+    safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata=described.header())
+
+
 def _cut(path: Path) -> None:
     os.truncate(path, 1000)
 
@@ -252,6 +257,7 @@ def _cut(path: Path) -> None:
         (_without_header, "its header does not say which network it is of"),
         (_of_a_later_version, "its header cannot be read (format: Input should be 1)"),
         (_of_another_model, "4.weight is 10x16 there and 16x16 here; 4.bias is 10 there and 16 here; 7.weight"),
+        (_of_other_samples, "no resnet9 takes samples of [4]"),
         (_cut, "it is no file of weights ("),
     ],
 )
