@@ -4,6 +4,8 @@ import inspect
 import re
 from collections.abc import Iterator
 from inspect import cleandoc
+from itertools import groupby
+from textwrap import dedent
 from typing import Any, Final
 
 from lowland import Client, errors
@@ -60,7 +62,7 @@ def _plain(signature: str) -> str:
 def _prose(documented: Any) -> list[str]:
     """A docstring as Markdown: its sections as tables, its examples as code."""
     before, *sections = _SECTION.split(cleandoc(documented.__doc__ or ""))
-    lines = list(_paragraphs(before))
+    lines = list(_paragraphs(before))[:-1]
     for head, body in zip(sections[::2], sections[1::2], strict=True):
         lines += ["", f"| {_HEADS[head][0]} | {_HEADS[head][1]} |", "|---|---|"]
         _, *entries = _ENTRY.split(body)
@@ -69,13 +71,11 @@ def _prose(documented: Any) -> list[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    for number, paragraph in enumerate(text.strip().split("\n\n")):
-        if number:
-            yield ""
-        if paragraph.startswith("    "):
-            yield from ["```text", *(line[4:] for line in paragraph.splitlines()), "```"]
+    for indented, paragraphs in groupby(text.strip().split("\n\n"), lambda paragraph: paragraph.startswith("    ")):
+        if indented:
+            yield from ["```python", *dedent("\n\n".join(paragraphs)).splitlines(), "```", ""]
         else:
-            yield _one_line(paragraph)
+            yield from (line for paragraph in paragraphs for line in (_one_line(paragraph), ""))
 
 
 def _one_line(text: str) -> str:

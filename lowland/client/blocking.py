@@ -31,8 +31,10 @@ T = TypeVar("T")
 class Client:
     """A connection to a Lowland server. Use it as a context manager, or close it.
 
+        from lowland import Client
+
         with Client() as lowland:
-            job = lowland.wait(lowland.submit({"dataset": "digits"}))
+            job = lowland.wait(lowland.submit({"dataset": "digits", "epochs": 5}))
 
     Jobs are given as they came, or by id. Every method raises `ServerUnavailable` where the server cannot be reached,
     `LimitReached` where it has had enough, `KeyRefused` or `NotAllowed` where it does not let us in, and

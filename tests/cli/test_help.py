@@ -1,5 +1,6 @@
 """Help: of every command, without anything heavy, as wide as a terminal."""
 
+import re
 import subprocess
 import sys
 
@@ -103,3 +104,23 @@ def test_every_command_prints_json_too() -> None:
     }
 
     assert without == WITHOUT_JSON
+
+
+def examples() -> list[tuple[str, str]]:
+    """Each call of a command in the examples of a help: the command's path, and what stands behind it."""
+    texts = [command.epilog or "" for command in COMMANDS.values()]
+    calls = [call for text in texts for call in re.findall(r"\blowland ((?:(?![|)\n]|&&).)*)", text)]
+    paths = sorted(COMMANDS, key=len, reverse=True)  # `lowland keys ls` before `lowland keys`
+    return [
+        (path, call)
+        for call in calls
+        for path in [next(path for path in paths if f"lowland {call} ".startswith(f"{path} "))]
+    ]
+
+
+@pytest.mark.parametrize(("path", "call"), examples())
+def test_an_example_names_a_command_and_its_options(path: str, call: str) -> None:
+    named = {option for parameter in COMMANDS[path].params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+    assert path != "lowland"
+    assert set(re.findall(r"(?<=\s)-{1,2}[a-z][a-z-]*", call)) <= named

@@ -30,6 +30,17 @@ _TOKEN: Final = re.compile(
 )
 
 
+#: How the groups of fractions are called.
+_GROUP: Final = "fraction_%d"
+#: How many times a number may be what the page says, or the other way round: speeds differ most.
+_ALIKE: Final = 8.0
+
+
+def _are_alike(expected: float, printed: str) -> bool:
+    number = float(printed)
+    return expected / _ALIKE <= number <= expected * _ALIKE if expected >= 0 else number <= 0
+
+
 class Examples:
     """What the ids and keys of a page stand for, as far as that is known."""
 
@@ -50,19 +61,21 @@ class Examples:
     def match(self, expected: str, printed: str) -> bool:
         """Whether what was printed is what is expected; where it is, learn from it what ids and keys stand for."""
         groups: dict[str, str] = {}
-        match = re.fullmatch(self._pattern(expected.rstrip(), groups), printed.rstrip(), re.DOTALL)
-        if match:
-            self._known |= {example: match[group] for example, group in groups.items()}
-        return bool(match)
+        fractions: list[float] = []
+        match = re.fullmatch(self._pattern(expected.rstrip(), groups, fractions), printed.rstrip(), re.DOTALL)
+        if not match or not all(_are_alike(number, match[_GROUP % at]) for at, number in enumerate(fractions)):
+            return False
+        self._known |= {example: match[group] for example, group in groups.items()}
+        return True
 
-    def _pattern(self, expected: str, groups: dict[str, str]) -> str:
+    def _pattern(self, expected: str, groups: dict[str, str], fractions: list[float]) -> str:
         parts, end = list[str](), 0
         for token in _TOKEN.finditer(expected):
-            parts += [re.escape(expected[end : token.start()]), self._part(token, groups)]
+            parts += [re.escape(expected[end : token.start()]), self._part(token, groups, fractions)]
             end = token.end()
         return "".join([*parts, re.escape(expected[end:])])
 
-    def _part(self, token: re.Match[str], groups: dict[str, str]) -> str:
+    def _part(self, token: re.Match[str], groups: dict[str, str], fractions: list[float]) -> str:
         match token.lastgroup:
             case "cut":
                 return r"[0-9a-f]{8}-.*"
@@ -71,7 +84,8 @@ class Examples:
             case "time":
                 return _TIME
             case "fraction":
-                return _NUMBER
+                fractions.append(float(token[0]))
+                return f"(?P<{_GROUP % (len(fractions) - 1)}>{_NUMBER})"
             case "whole":
                 return re.escape(token[0].removesuffix(".0")) + r"(?:\.0)?"
             case _:

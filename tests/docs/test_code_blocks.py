@@ -62,6 +62,15 @@ def test_no_code_hides_from_the_tests_by_being_indented() -> None:
     assert indented == []
 
 
+def test_no_code_hides_from_the_tests_in_a_fence_that_they_do_not_know() -> None:
+    """Fences in lists, of other characters, or with more than a language."""
+    unknown = [
+        f"{name_of(page)}: {line}" for page in pages() for line in re.findall(r"^\s*(?:```|~~~).*", prose(page), re.M)
+    ]
+
+    assert unknown == []
+
+
 def indented_in(text: str) -> list[str]:
     """First lines of what is set as code by four spaces."""
     return re.findall(r"^(?![ ]*[-*\d]).*\S.*\n\n {4}(\S.*)$", text, re.MULTILINE)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, anchors, headings, links
+from tests.docs.pages import ROOT, anchors, headings, links, name_of, pages
 
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = [*pages(), ROOT / "CHANGELOG.md"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_somewhere(page: Path) -> None:
     broken: list[str] = []
     for link in links(page):
@@ -21,7 +21,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_no_two_headings_of_a_page_have_the_same_anchor(page: Path) -> None:
     """A link to the second one would lead to the first."""
     assert len(anchors(page)) == len(headings(page))
