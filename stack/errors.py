@@ -4,6 +4,7 @@ StackError
   ├ CannotServe         the machine or the options do not allow it; nothing was started
   │   ├ PackagesMissing   the server's packages are not installed
   │   ├ FolderUnusable    the data folder cannot be made or written
+  │   ├ FolderMissing     no server has worked in the data folder
   │   ├ FolderInUse       another `lowland serve` works in the data folder
   │   ├ PortUnavailable   the API cannot listen there
   │   ├ KeysMissing       others would reach the API, and nobody would need a key
@@ -45,6 +46,14 @@ class FolderUnusable(CannotServe):
     def __init__(self, folder: Path, reason: str) -> None:
         self.folder = folder
         super().__init__(f"the data folder {folder} cannot be used: {reason}; give another one with --data-dir")
+
+
+class FolderMissing(CannotServe):
+    """No server has worked in the data folder: it is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(f"no server has worked in {folder}; give one's folder with --data-dir, or its --redis-url")
 
 
 class FolderInUse(CannotServe):

@@ -1,11 +1,13 @@
 """`lowland keys`: API keys made, listed and revoked, in the ledger of a server that may be running."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger import access
+from ledger import Ledger, access
 from ledger.access import AccessKey
+from stack.errors import FolderMissing
 from stack.opened import shared_ledger
 
 
@@ -57,7 +59,7 @@ def ls(place: Place) -> list[AccessKey]:
     Raises:
         CannotServe: something about the machine or the options does not allow it.
     """
-    with shared_ledger(place.data_dir, place.redis_url) as ledger:
+    with _there(place) as ledger:
         return ledger.run(access.list_keys())
 
 
@@ -68,6 +70,13 @@ def revoke(place: Place, key_id: str | None) -> int:
         KeyNotFound: no key has this id.
         CannotServe: something about the machine or the options does not allow it.
     """
-    with shared_ledger(place.data_dir, place.redis_url) as ledger:
+    with _there(place) as ledger:
         ledger.run(access.revoke_all_keys() if key_id is None else access.revoke_key(key_id))
         return len(ledger.run(access.list_keys()))
+
+
+def _there(place: Place) -> AbstractContextManager[Ledger]:
+    """The ledger, where there is one; nobody looks for keys in a folder that he has just made."""
+    if place.redis_url is None and not place.data_dir.expanduser().is_dir():
+        raise FolderMissing(place.data_dir)
+    return shared_ledger(place.data_dir, place.redis_url)

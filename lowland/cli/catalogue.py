@@ -9,6 +9,7 @@ import click
 from lowland.cli import wording
 from lowland.cli.connecting import connected
 from lowland.cli.exits import Exit, fail
+from lowland.cli.filters import completed_by
 from lowland.cli.printing import Column, json_option, print_fact, print_json, print_line, print_table
 from lowland.errors import LowlandError
 
@@ -19,14 +20,19 @@ if TYPE_CHECKING:
     AnyEntry = Entry | FunctionEntry
 
 E = TypeVar("E", bound="AnyEntry")
+F = TypeVar("F", bound=Callable[..., Any])
 
-_name = click.argument("name", required=False)
+
+def _name(field: str) -> Callable[[F], F]:
+    return click.argument("name", required=False, shell_complete=completed_by(field))
+
+
 _SUMMARY: Final = Column(head="WHAT IT IS", cut=24)
 _FORMULA: Final = Column(head="FORMULA", cut=24)
 
 
 @click.command()
-@_name
+@_name("sam")
 @json_option
 def variants(name: str | None, as_json: bool) -> None:
     """List the SAM variants, or show the options of one.
@@ -43,7 +49,7 @@ def variants(name: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@_name
+@_name("dataset")
 @json_option
 def datasets(name: str | None, as_json: bool) -> None:
     """List the datasets, or show the options of one.
@@ -69,7 +75,7 @@ def datasets(name: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@_name
+@_name("model")
 @json_option
 def models(name: str | None, as_json: bool) -> None:
     """List the models, or show the options of one.
@@ -85,7 +91,7 @@ def models(name: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@_name
+@_name("optimizer")
 @json_option
 def optimizers(name: str | None, as_json: bool) -> None:
     """List the base optimizers, or show the options of one."""
@@ -98,7 +104,7 @@ def optimizers(name: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@_name
+@_name("schedule")
 @json_option
 def schedules(name: str | None, as_json: bool) -> None:
     """List the learning rate's schedules, or show one."""
@@ -111,7 +117,7 @@ def schedules(name: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@_name
+@_name("function")
 @json_option
 def functions(name: str | None, as_json: bool) -> None:
     """List the test functions, or show one."""

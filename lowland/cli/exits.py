@@ -10,7 +10,7 @@ from typing import Final, NoReturn, Self
 
 import click
 
-from lowland.errors import LowlandError, RequestFailed, ServerUnavailable, SpecInvalid, WaitTimedOut
+from lowland.errors import KeyRefused, LowlandError, RequestFailed, ServerUnavailable, SpecInvalid, WaitTimedOut
 
 
 class Exit(IntEnum):
@@ -77,6 +77,8 @@ def say(error: Exception) -> None:
     # set by `submit`, whose answer may have got lost
     if isinstance(error, ServerUnavailable) and (key := error.idempotency_key):
         texts[0] += f"; submit it again with --idempotency-key {key} for no second job"
+    if isinstance(error, KeyRefused):
+        texts[0] += "; this command takes it from LOWLAND_API_KEY"
     for text in texts:
         click.echo(f"lowland: {escaped(text)}", err=True)
 

@@ -64,6 +64,8 @@ def download(job_id: str, names: tuple[str, ...], output: str | None, as_json: b
     All of them, or those named; prints where they lie. A file is in its place once its checksum is right. A download
     that broke off goes on where it was.
     """
+    if output == "-":
+        raise click.UsageError("--output is -; give a file or a folder")
     with connected() as client:
         wanted = names or _all(client.get(job_id))
         target = Path(output or ".")

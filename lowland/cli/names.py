@@ -6,7 +6,8 @@ from lowland.spec.unions import tagged_union
 
 def names_in(field: str) -> list[str]:
     """What the field of a job may name."""
-    union = tagged_union(JobSpec.model_fields[field])
+    info = JobSpec.model_fields.get(field)
+    union = tagged_union(info) if info else None
     return list(union.members) if union else []
 
 

@@ -4,6 +4,7 @@ On a terminal a table fits its width: columns that are said to be dispensable go
 Elsewhere nothing is cut and nothing coloured.
 """
 
+import errno
 import json
 import shutil
 import sys
@@ -108,7 +109,13 @@ def console(*, err: bool = False) -> "Console":
     """Standard output as rich writes to it: in colours on a terminal that has them, unless NO_COLOR is set."""
     from rich.console import Console  # noqa: PLC0415  help needs none of it
 
-    made = Console(stderr=err, highlight=False, markup=False, emoji=False)
+    class Telling(Console):
+        """Says that nobody reads; rich's own exits with 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, "nobody reads")
+
+    made = Telling(stderr=err, highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = _ENDLESS
     return made

@@ -1,6 +1,7 @@
 """The group that every command hangs from: commands under headings, and an end with an exit code whatever happens."""
 
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -29,6 +30,11 @@ class Root(click.Group):
             with formatter.section(title):
                 formatter.write_dl(rows)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments, which prints help that is asked for; what this raises is translated here too."""
+        with translated():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. What it raises is translated here, before click has its own way with it."""
         with translated():
@@ -40,9 +46,13 @@ class Root(click.Group):
         """Run the command that the arguments name, and exit; or return, as click does, if not in `standalone_mode`."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **kwargs)
+        # closed by whoever started us
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  to the end
+        sys.stderr = sys.stderr or sys.stdout
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks is written as an escape
                 stream.reconfigure(errors="backslashreplace")
         with translated():
             code = super().main(*args, standalone_mode=False, **kwargs)
+            sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)

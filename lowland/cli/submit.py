@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from lowland.spec.resource import DryRun, Job
 
 
+def _completed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """`dataset=kmn`. bash takes that for three words, of which the last is to be completed."""
+    from lowland.cli.names import names_in  # noqa: PLC0415  takes long, and only completion needs it
+
+    field, equals, begun = incomplete.partition("=")
+    before = [*(ctx.params.get("given") or ()), *([field] if equals else [])]
+    if equals and field:
+        return [f"{field}={name}" for name in names_in(field) if name.startswith(begun)]
+    if equals:  # of bash, with nothing behind it
+        return names_in(before[-2]) if len(before) > 1 else []
+    if before[-1:] == ["="] and len(before) > 1:
+        return [name for name in names_in(before[-2]) if name.startswith(incomplete)]
+    return []
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -25,7 +40,7 @@ Examples:
   lowland show ID --json | jq .spec | lowland submit - seed=1
   id=$(lowland submit dataset=digits --wait) && lowland download "$id" model.safetensors"""
 )
-@click.argument("given", nargs=-1, required=True, metavar="[SPEC.json | -] [KEY=VALUE]...")
+@click.argument("given", nargs=-1, required=True, metavar="[SPEC.json | -] [KEY=VALUE]...", shell_complete=_completed)
 @click.option("--dry-run", is_flag=True, help="Store nothing; say what would become of the job, and what is unusual.")
 @click.option("--wait", is_flag=True, help="Wait for the job's end, silently.")
 @click.option("--watch", is_flag=True, help="Watch the job until its end, as `lowland watch` does.")

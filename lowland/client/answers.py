@@ -30,6 +30,8 @@ _NAMED: Final[Mapping[str, type[RequestFailed]]] = {
     "key-refused": errors.KeyRefused,
     "scope-missing": errors.NotAllowed,
 }
+#: What others than the server mean by these.
+_BY_STATUS: Final[Mapping[int, type[RequestFailed]]] = {401: errors.KeyRefused, 403: errors.NotAllowed}
 #: Whatever its kind, it stands for `LimitReached`.
 _TOO_MANY: Final = 429
 #: What stands between us and a server says these; none comes from a mistake in the request.
@@ -56,7 +58,7 @@ def read(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        document = json.loads(body)
+        document = _parsed(body)
         if not isinstance(document, dict) or not _required(model) <= cast("dict[str, Any]", document).keys():
             raise ValueError(f"this is no {model.__name__}") from error
         return _leniently(model, cast("dict[str, Any]", document))
@@ -71,19 +73,28 @@ def failure(url: str, answer: Answer) -> LowlandError:
     """
     problem = _problem(answer.body)
     slug = str(problem.get("type", "")).removeprefix(TYPE_PREFIX)
-    detail = str(problem.get("detail", f"the server answered {answer.status}"))
+    elsewhere = f" with {location}" if (location := answer.headers.get("location")) else ""
+    detail = str(problem.get("detail") or f"{url} answered {answer.status}{elsewhere}")
     if answer.status in _UNAVAILABLE:
         return ServerUnavailable(url, detail, retry_after_s=_retry_after_s(answer))
     if slug == "spec-invalid" and (mistakes := _field_errors(problem)):
         return SpecInvalid(mistakes)
     if answer.status == _TOO_MANY:
         return LimitReached(slug=slug, detail=detail, retry_after_s=_retry_after_s(answer))
-    return _NAMED.get(slug, RequestFailed)(status=answer.status, slug=slug, detail=detail)
+    kind = _NAMED.get(slug) or _BY_STATUS.get(answer.status, RequestFailed)
+    return kind(status=answer.status, slug=slug, detail=detail)
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def _problem(body: bytes) -> Mapping[str, Any]:
     try:
-        document = json.loads(body)
+        document = _parsed(body)
     except ValueError:
         return {}
     return cast("dict[str, Any]", document) if isinstance(document, dict) else {}

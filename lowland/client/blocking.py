@@ -41,7 +41,8 @@ class Client:
     `AnswerUnreadable` where something else answers; methods that name a job raise `JobNotFound` where there is none.
 
     Args:
-        base_url: where the server is; None takes `LOWLAND_URL` of the environment, else http://127.0.0.1:8000.
+        base_url: where the server is; None takes `LOWLAND_URL` of the environment, else http://127.0.0.1:8000. A proxy
+            in the environment is used for other machines than this one.
         api_key: what to show it; None takes `LOWLAND_API_KEY` of the environment, if there is one.
         timeout_s: how long it may be silent, for connecting, sending and receiving each.
         retry_s: for how long to go on asking when the server cannot be reached or says to ask later, each time. Only

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from lowland.client.answers import Answer, read
 from lowland.client.lines import all_lines
-from lowland.errors import FieldError, SpecInvalid
+from lowland.errors import FieldError, JobNotFound, SpecInvalid
 from lowland.spec import JobSpec
 from lowland.spec.catalogue import (
     DatasetEntry,
@@ -270,8 +270,15 @@ def readiness() -> Call[Readiness]:
 
 
 def job_path(job: Job | str) -> str:
-    """Where a job is found."""
-    return f"/jobs/{quote(job if isinstance(job, str) else job.id, safe='')}"
+    """Where a job is found.
+
+    Raises:
+        JobNotFound: no job is called so, and the path would lead elsewhere.
+    """
+    job_id = job if isinstance(job, str) else job.id
+    if job_id in {"", ".", ".."}:
+        raise JobNotFound(status=404, slug="job-not-found", detail=f"{shown(job_id)} is no job's id")
+    return f"/jobs/{quote(job_id, safe='')}"
 
 
 def _as(model: type[M]) -> Callable[[Answer], M]:

@@ -26,9 +26,13 @@ FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 4.0
 #: How long one request waits for a change at most, in seconds: proxies cut at 60, or at 30.
 LONGEST_WAIT_S: Final = 25
-#: The time between two looks at a job, in seconds: where it changes all the time, and where nobody waits for a change
-#: (a proxy has answered).
+#: The time between two looks at a job that changes all the time, in seconds: at first, and how much longer each time up
+#: to which; less where somebody looks on.
 SHORTEST_LOOK_S: Final = 0.1
+LOOKS_GROW: Final = 1.5
+LONGEST_LOOK_S: Final = 2.0
+LONGEST_LOOK_ON_S: Final = 1.0
+#: And where nobody waits for a change: a proxy has answered.
 LOOK_S: Final = 0.5
 
 
@@ -115,8 +119,17 @@ def waited(
         return float("inf") if timeout_s is None else started + timeout_s - time.monotonic()
 
     def asked(call: Call[T]) -> Flow[T]:
-        return (yield from sent(replace(call, longest_s=max(left_s(), 0) + GRACE_S), min(within_s, left_s())))
+        while True:
+            bounded = replace(call, longest_s=max(left_s(), 0) + GRACE_S)
+            try:
+                return (yield from sent(bounded, min(within_s, left_s())))
+            except LimitReached as error:  # who waits for hours can wait for this
+                if error.retry_after_s is None or error.retry_after_s >= left_s():
+                    raise
+                yield Pause(error.retry_after_s)
 
+    between_s = SHORTEST_LOOK_S
+    longest_s = LONGEST_LOOK_S if on_update is None else LONGEST_LOOK_ON_S
     seen, version = yield from asked(calls.get_version(job))
     while True:
         if on_update is not None:
@@ -138,7 +151,8 @@ def waited(
                 raise WaitTimedOut(seen.id, seen.status, timeout_s or 0) from error
             if news and news[0] == seen:  # something on the way has taken the version out of the answers
                 news = None
-            pause_s = min(SHORTEST_LOOK_S if news else LOOK_S, left_s()) - (time.monotonic() - asked_at)
+            pause_s = min(between_s if news else LOOK_S, left_s()) - (time.monotonic() - asked_at)
+            between_s = min(between_s * LOOKS_GROW, longest_s)
             if pause_s > 0 and not (news and news[0].terminal):
                 yield Pause(pause_s)
         seen, version = news

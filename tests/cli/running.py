@@ -7,7 +7,7 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -39,6 +39,31 @@ class Shell:
             check=False,
             timeout=_END_S,
             env=self._environment(variables),
+        )
+
+    def unread(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command whose output nobody reads any more."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            return self._run([LOWLAND, *arguments], stdout=writing)
+        finally:
+            os.close(writing)
+
+    def without_output(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command whose standard output is closed."""
+        return self._run(["bash", "-c", 'exec "$@" >&-', "bash", LOWLAND, *arguments], stdout=subprocess.DEVNULL)
+
+    def _run(self, command: Sequence[str], *, stdout: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=_END_S,
+            env=self._environment({}),
         )
 
     @contextmanager

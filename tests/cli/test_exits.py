@@ -41,6 +41,35 @@ def test_nothing_to_do_shows_help(lowland: Shell) -> None:
     assert ended.stderr.startswith("Usage: lowland ")
 
 
+@pytest.mark.parametrize("command", ["ls", "variants", "datasets", "--help"])
+def test_a_reader_who_has_left_is_no_failure(lowland: Shell, ledger: Ledger, command: str) -> None:
+    submit(ledger)
+
+    ended = lowland.unread(command)
+
+    assert (ended.returncode, ended.stderr) == (Exit.NOBODY_READS, "")
+
+
+def test_a_closed_output_is_none(lowland: Shell, ledger: Ledger) -> None:
+    submit(ledger)
+
+    ended = lowland.without_output("ls")
+
+    assert (ended.returncode, ended.stderr) == (Exit.DONE, "")
+
+
+@pytest.mark.parametrize("job_id", ["", ".", ".."])
+def test_what_leads_elsewhere_is_no_job(lowland: Shell, ledger: Ledger, job_id: str) -> None:
+    for command in ("show", "cancel", "rm", "metrics"):
+        ended = lowland(command, job_id)
+        assert (ended.returncode, ended.stdout) == (Exit.NOT_FOUND, "")
+        assert ended.stderr == f'lowland: "{job_id}" is no job\'s id\n'
+
+
+def test_a_file_is_not_written_to_standard_output(lowland: Shell) -> None:
+    assert lowland("download", "x", "weights", "-o", "-").returncode == Exit.UNUSABLE
+
+
 def test_json_in_the_wrong_place_is_not_passed_over(lowland: Shell) -> None:
     said = lowland("workers", "--json", "drain", "box")
 

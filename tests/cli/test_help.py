@@ -82,6 +82,10 @@ def test_completion_prints_a_script(shell: str) -> None:
         ("lowland ls --status pau", ["paused"]),
         ("lowland ls --variant frien", ["friendly"]),
         ("lowland data get kmn", ["kmnist"]),
+        ("lowland variants frien", ["friendly"]),
+        ("lowland submit dataset=kmn", ["dataset=kmnist"]),
+        ("lowland submit dataset = kmn", ["kmnist"]),  # as bash splits it
+        ("lowland submit epochs=1 sam = frien", ["friendly"]),
     ],
 )
 def test_commands_and_names_are_completed(words: str, completed: list[str]) -> None:
@@ -108,8 +112,8 @@ def test_every_command_prints_json_too() -> None:
 
 def examples() -> list[tuple[str, str]]:
     """Each call of a command in the examples of a help: the command's path, and what stands behind it."""
-    texts = [command.epilog or "" for command in COMMANDS.values()]
-    calls = [call for text in texts for call in re.findall(r"\blowland ((?:(?![|)\n]|&&).)*)", text)]
+    texts = [(command.epilog or "").partition("Examples:")[2] for command in COMMANDS.values()]
+    calls = [call for text in texts for call in re.findall(r"\blowland ((?:(?![|)\n]|&&|\$\().)*)", text)]
     paths = sorted(COMMANDS, key=len, reverse=True)  # `lowland keys ls` before `lowland keys`
     return [
         (path, call)

@@ -95,7 +95,7 @@ def test_an_error_that_is_no_problem_document_is_told_by_its_status(body: bytes)
     away = failure(URL, Answer(status=502, headers={}, body=body))
 
     assert isinstance(refused, RequestFailed)
-    assert (refused.status, refused.slug, str(refused)) == (418, "", "the server answered 418")
+    assert (refused.status, refused.slug, str(refused)) == (418, "", f"{URL} answered 418")
     assert isinstance(away, ServerUnavailable)
 
 

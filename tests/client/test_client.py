@@ -150,7 +150,7 @@ def test_another_kind_of_server_is_told_apart(opening: Opening, other_server: st
         for job_id in ("page", "json"):
             with pytest.raises(AnswerUnreadable, match="does not answer as a Lowland server does"):
                 client.get(job_id)
-        with pytest.raises(RequestFailed, match="the server answered 501"):
+        with pytest.raises(RequestFailed, match="answered 501"):
             client.submit(SPEC)
 
 
@@ -256,7 +256,7 @@ def test_waiting_where_nobody_waits_takes_its_time(client: Client, opening: Open
     with relayed(client.base_url, *plans) as relay, opening(relay.url) as waiting, pytest.raises(WaitTimedOut):
         waiting.wait(job, timeout_s=1.2)
 
-    assert len(relay.lines("GET /jobs/")) <= 6
+    assert len(relay.lines("GET /jobs/")) <= 10
 
 
 def test_what_a_job_can_name_is_listed(client: Client) -> None:

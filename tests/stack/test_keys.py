@@ -53,6 +53,16 @@ def test_keys_are_made_and_revoked_by_programs(redis_url: str) -> None:
     assert revoked == {"revoked": made["id"], "left": 0}
 
 
+def test_keys_of_a_server_that_never_was_are_not_looked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+
+    ended = [keys(*command, "--data-dir", str(folder)) for command in (("ls",), ("revoke", "--all"))]
+
+    assert [one.returncode for one in ended] == [2, 2]
+    assert all("no server has worked in" in one.stderr for one in ended)
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
