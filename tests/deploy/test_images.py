@@ -82,6 +82,7 @@ def redis_of_the_file(folder: Path, port: int) -> Iterator[None]:
     service = whole["services"]["redis"]
     (mounted,) = service["configs"]
     assert service["command"] == ["redis-server", mounted["target"]]
+    assert mounted["mode"] == 0o444, "the image's `redis` reads what root owns"
     settings = folder / "redis.conf"
     settings.write_text(whole["configs"][mounted["source"]]["content"])
     place = ["--port", str(port), "--dir", str(folder)]
