@@ -15,11 +15,14 @@ WORKDIR /app
 RUN useradd --create-home --uid 10001 lowland \
     && install -d -o lowland -g lowland /data/artifacts /data/downloads /data/cache
 ENV LOWLAND_ARTIFACT_DIR=/data/artifacts
-# without the rooms pip builds a wheel of nothing but requirements, again only where these change
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+# without the rooms pip builds a wheel of nothing but requirements, again only where these change; it wants two more
+# files, whatever is in them
+COPY pyproject.toml constraints.txt ./
+RUN touch README.md LICENSE
 
 FROM base AS server
 RUN pip install -c constraints.txt '.[api]'
+COPY LICENSE ./
 COPY lowland lowland
 COPY ledger ledger
 COPY worker worker
@@ -43,6 +46,7 @@ FROM base AS worker
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 ARG TORCH_INDEX=
 RUN pip install -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} '.[worker]'
+COPY LICENSE ./
 ENV LOWLAND_DOWNLOAD_DIR=/data/downloads LOWLAND_CACHE_DIR=/data/cache/decoded TORCH_HOME=/data/cache/torch \
     TORCHINDUCTOR_CACHE_DIR=/data/cache/inductor TRITON_CACHE_DIR=/data/cache/triton \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
@@ -50,6 +54,8 @@ COPY lowland lowland
 COPY ledger ledger
 COPY sam sam
 COPY worker worker
+# for `lowland data get`
+COPY stack stack
 USER lowland
 CMD ["celery", "-A", "worker.app", "worker"]
 # the start takes as long as torch takes to load

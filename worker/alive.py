@@ -1,9 +1,9 @@
 """Whether keeper or worker is at work: `python -m worker.alive keeper` or `worker`, for health checks.
 
 The ledger says it, not the process list: a process that hangs, or has lost Redis, is not at work. Exit code 0, or 1
-with one line that says why.
+with one line that says why; 2 where a setting is wrong.
 
-    keeper    one has looked at the leases a moment ago, here or elsewhere
+    keeper    one has looked at the leases a moment ago, here or elsewhere; that another hangs is not seen
     worker    one of this machine's name is heard; that it is being drained does not matter
 """
 

@@ -46,6 +46,12 @@ def test_no_password_is_made_up() -> None:
         services()
 
 
+def test_no_password_stands_on_a_command_line() -> None:
+    given = json.dumps([[one.get("command"), one.get("healthcheck")] for one in services(**PASSWORD).values()])
+
+    assert PASSWORD["LOWLAND_REDIS_PASSWORD"] not in given
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_of_ours_can_harm_nothing_but_its_volumes(name: str) -> None:
     service = services(**PASSWORD)[name]
@@ -80,8 +86,8 @@ def test_everything_restarts_and_workers_belong_to_a_profile() -> None:
         "redis": "unless-stopped",
         "api": "unless-stopped",
         "keeper": "unless-stopped",
-        "worker": "on-failure",
-        "worker-cpu": "on-failure",
+        "worker": "unless-stopped",
+        "worker-cpu": "unless-stopped",
         "prometheus": "unless-stopped",
     }
     profiles = {name: service["profiles"] for name, service in found.items() if "profiles" in service}

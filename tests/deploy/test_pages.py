@@ -10,13 +10,14 @@ import redis
 from stack.folder import data_folder
 from stack.valkey import prepare
 from tests.deploy.environments import project
-from tests.deploy.files import services
+from tests.deploy.files import compose, services
 from tests.deploy.redises import valkey
 from tests.docs.pages import DOCS, Block, blocks
 from tests.stack.house import ROOT
 
 CONNECT: Final = DOCS / "how-to" / "connect-to-redis.md"
-PAGES: Final = [DOCS / "how-to" / "run-in-production.md", DOCS / "how-to" / "several-machines.md", CONNECT]
+NAMES: Final = ("run-in-production", "several-machines", "back-up-and-restore", "upgrade")
+PAGES: Final = [*(DOCS / "how-to" / f"{name}.md" for name in NAMES), CONNECT]
 TEXT: Final = "\n".join(page.read_text() for page in PAGES)
 
 
@@ -38,13 +39,22 @@ def test_services_and_profiles_that_are_named_are_there() -> None:
     found = services(LOWLAND_REDIS_PASSWORD="of-a-test")
     profiles = {profile for service in found.values() for profile in service.get("profiles", [])}
 
-    assert set(re.findall(r"COMPOSE_PROFILES=(\w+)|--profile (\w+)", TEXT)) <= {
-        *((name, "") for name in profiles),
-        *(("", name) for name in profiles),
-    }
-    named = set(re.findall(r"docker compose (?:exec|stop|logs --follow) (\w+)", TEXT))
-    assert named
+    given = re.findall(r"COMPOSE_PROFILES=([\w,]+)", TEXT)
+    assert {"gpu", "monitoring"} <= {profile for text in given for profile in text.split(",")} <= profiles
+    named = set(re.findall(r"docker compose (?:exec|stop|run|logs)(?: --?[\w-]+| \w+=)* (\w+)", TEXT))
+    assert {"api", "worker", "redis"} <= named
     assert named <= found.keys()
+
+
+def test_how_soon_a_silent_process_is_missed_is_said_once() -> None:
+    """The pages and the unit have the ledger's numbers."""
+    lua = (ROOT / "ledger/lua/_3_machines.lua").read_text()
+    seconds = {name: int(ms) / 1000 for name, ms in re.findall(r"^local (\w+)_MS = (\d+)$", lua, re.MULTILINE)}
+    unit = (ROOT / "deploy/systemd/lowland-worker.service").read_text()
+
+    assert f"looked at the leases within {seconds['UNATTENDED']:g} s" in TEXT
+    assert f"was heard within {seconds['WORKER_ALIVE']:g} s" in TEXT
+    assert f"its name is taken for {seconds['WORKER_ALIVE']:g} s after a crash" in unit
 
 
 @pytest.mark.parametrize("block", list(blocks(CONNECT, "conf")), ids=str)
@@ -64,9 +74,7 @@ def test_durability_is_said_once(tmp_path: Path) -> None:
     """The page, the compose file and `lowland serve` agree."""
     (wanted,) = (set(block.text.splitlines()) for block in blocks(CONNECT, "conf") if "appendonly" in block.text)
 
-    command = services(LOWLAND_REDIS_PASSWORD="of-a-test")["redis"]["command"]
-    pairs = zip(command[1::2], command[2::2], strict=True)
-    of_compose = {f"{name.removeprefix('--')} {value}" if value else 'save ""' for name, value in pairs}
+    of_compose = set(compose(LOWLAND_REDIS_PASSWORD="of-a-test")["configs"]["redis"]["content"].splitlines())
     with data_folder(tmp_path) as folder:
         of_serve = set(Path(prepare(folder).argv[1]).read_text().splitlines())
 

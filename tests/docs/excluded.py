@@ -21,6 +21,7 @@ NOT_RUN: Final = {
 #: Why, by page and by a text in the block, which is empty for all of the page.
 EXCLUDED: Final = {
     ("README.md", "make demo"): "tests/e2e/test_demo.py runs the demo; make test runs this",
+    ("README.md", "benchmarks/"): "trains for minutes on data from the network",
     ("CONTRIBUTING.md", ""): "sets up, runs all tests, writes pages and pins",
     ("docs/how-to/keys-and-quotas.md", "API_KEYS="): "another start; tests/stack/test_keys.py does it",
     ("docs/how-to/keys-and-quotas.md", "RATE_LIMIT="): "another start; tests/api/test_limits.py does it",
@@ -28,6 +29,8 @@ EXCLUDED: Final = {
     ("docs/how-to/monitoring.md", "run started"): "a line of a log, not a job",
     ("docs/how-to/monitoring.md", "journalctl"): "needs systemd's journal",
     ("docs/how-to/monitoring.md", "pip install"): "installs packages, and needs a collector of OpenTelemetry's",
+    ("docs/how-to/back-up-and-restore.md", "docker compose"): "needs Docker",
+    ("docs/how-to/from-a-plain-script.md", "pip "): "installs packages; tests/deploy/test_wheel.py does it",
     ("docs/how-to/run-in-production.md", ""): "needs Docker; tests/deploy runs what the containers run",
     ("docs/how-to/several-machines.md", ""): "needs systemd as root; tests/deploy runs what the units run",
     ("docs/how-to/use-a-trained-model.md", ""): "tests/docs/test_trained_page.py runs it on what a job has left behind",

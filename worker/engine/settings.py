@@ -23,7 +23,8 @@ class EngineSettings(BaseSettings):
     )
 
     data_dir: Path | None = None
-    """Folder with datasets as torchvision unpacks them and with people's own (`folder`, `table`); only read from."""
+    """Folder with datasets as torchvision unpacks them and with people's own (`folder`, `table`); jobs only read
+    from it, `lowland data get` downloads into it."""
     download_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "lowland" / "datasets")
     """Where datasets that are not in `data_dir` are downloaded to, and found again."""
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "lowland" / "decoded")
