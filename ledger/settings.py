@@ -25,7 +25,7 @@ class LedgerSettings(BaseSettings):
     redis_prefix: str = Field(default="{lowland}:", pattern=r"^\{[A-Za-z0-9_-]+\}:$")
     """What every key starts with, so that several ledgers can share a server."""
     artifact_dir: Path = Path("~/.local/share/lowland/artifacts")
-    """The artifact store's folder, the same for the API and every worker."""
+    """The artifact store's folder, the same for the API, the keeper and every worker."""
     lease_s: float = Field(default=30.0, gt=0)
     """How long a worker may be silent before its job is given to another. It is renewed every second, or more often."""
 
