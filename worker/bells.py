@@ -41,6 +41,8 @@ def bell_app(settings: LedgerSettings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # a server that is there may refuse for a while: no replica, no master any more, no disk
+        broker_channel_error_retry=True,
         broker_use_ssl=broker.tls,
         broker_transport_options={"global_keyprefix": settings.redis_prefix, **broker.options},
     )
