@@ -5,11 +5,14 @@ are acknowledged at once, carry nothing, have no result, and are never revoked.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import SentinelTransport, Transport
+from redis import RedisError
 
 from ledger import LedgerSettings, LedgerUnavailable
 from ledger.address import Address
@@ -17,6 +20,30 @@ from ledger.keys import bell_queue
 
 #: The one task there is.
 ANSWER: Final = "lowland.answer"
+
+
+class _WritesFirst(Transport):
+    """Counts as connected once the server takes writes.
+
+    One may be there and refuse them for a while: its replicas or its master are away, its disk is full. Celery, which
+    would only notice later, then tries again at once, without end, and closes nothing; this way it waits in between.
+    """
+
+    def create_channel(self, connection: Any) -> Any:
+        channel: Any = super().create_channel(connection)
+        try:
+            channel.client.delete("bells")  # there is no such key
+        except RedisError:
+            channel.close()
+            raise
+        return channel
+
+
+class _WritesFirstToMaster(_WritesFirst, SentinelTransport):
+    """The same where Sentinels name the server."""
+
+
+TRANSPORT_ALIASES.update({"redis": f"{__name__}:_WritesFirst", "sentinel": f"{__name__}:_WritesFirstToMaster"})
 
 
 def bell_app(settings: LedgerSettings) -> Celery:
@@ -41,7 +68,7 @@ def bell_app(settings: LedgerSettings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # a server that is there may refuse for a while: no replica, no master any more, no disk
+        # what the server refuses while it is connected; `_WritesFirst` sees to the rest
         broker_channel_error_retry=True,
         broker_use_ssl=broker.tls,
         broker_transport_options={"global_keyprefix": settings.redis_prefix, **broker.options},
