@@ -8,7 +8,8 @@
     rediss+sentinel://...                      by TLS, to Sentinels and master alike
 
 User and password are percent-encoded, and are the server's; Sentinels that want some are given `sentinel_username` and
-`sentinel_password` behind the `?`. The parameters of TLS are named as in redis-py.
+`sentinel_password` behind the `?`, percent-encoded too: a `+` is no space. The parameters of TLS are named as in
+redis-py.
 
 redis-py is given pools, and `limits` goes through redis-py; kombu is given a URL of its own kind, and options.
 """

@@ -113,7 +113,7 @@ def test_the_page_grants_every_command_of_the_scripts() -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_master_that_dies_is_followed_by_the_one_that_the_sentinels_name(tmp_path: Path) -> None:
+def test_a_master_that_dies_or_is_demoted_is_followed_by_the_one_that_the_sentinels_name(tmp_path: Path) -> None:
     with Sentinels(tmp_path) as sentinels, working(tmp_path, sentinels.url) as (fleet, http):
         assert_jobs_run(fleet, http)
         anyio.run(_hear, sentinels.url)
@@ -126,6 +126,12 @@ def test_a_master_that_dies_is_followed_by_the_one_that_the_sentinels_name(tmp_p
         sentinels.start_server(old)
         until(lambda: sentinels.role(old) == "slave", "the old master obeys the new one", seconds=60)
         assert_jobs_run(fleet, http)
+
+        sentinels.demote_master()
+
+        assert_jobs_run(fleet, http)
+        anyio.run(_hear, sentinels.url)
+        assert [part.process.poll() for part in fleet.parts] == [None, None]
 
 
 def test_a_server_that_refuses_for_a_while_ends_nobody(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """What a URL of Redis may be, and what is said of one that is not."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ import redis.asyncio
 
 from ledger import LedgerSettings
 from ledger.address import Address
+from tests.stack.house import ROOT
 
 CA = __file__  # any file that can be read
 
@@ -114,6 +118,19 @@ def test_a_process_with_another_url_ends_with_one_line(
     assert said.startswith("lowland: LOWLAND_REDIS_URL: ")
     assert "the scheme is not one of redis" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize("url", ["redis:/lowland:secret@there/0", "redis://:sec\nret@there/0", "redis://there/?secret"])
+def test_a_health_check_with_another_url_does_not_show_it(url: str) -> None:
+    command = [sys.executable, "-m", "worker.alive", "keeper"]
+
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "LOWLAND_REDIS_URL": url}, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("lowland: LOWLAND_REDIS_URL: ")
+    assert not [word for word in ("secret", "sec", "ret@") if word in ended.stdout + ended.stderr]
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
