@@ -22,11 +22,12 @@ from ledger.keys import bell_queue
 ANSWER: Final = "lowland.answer"
 
 
-class _WritesFirst(Transport):
-    """Counts as connected once the server takes writes.
+class _WritableTransport(Transport):
+    """Connects to a server that takes writes.
 
-    One may be there and refuse them for a while: its replicas or its master are away, its disk is full. Celery, which
-    would only notice later, then tries again at once, without end, and closes nothing; this way it waits in between.
+    One may be there and refuse them for a while: its replicas or its master are away, its disk is full. Celery would
+    notice once it is connected, connect again at once, and close nothing; so it waits in between, as for one that is
+    away.
     """
 
     def create_channel(self, connection: Any) -> Any:
@@ -39,11 +40,13 @@ class _WritesFirst(Transport):
         return channel
 
 
-class _WritesFirstToMaster(_WritesFirst, SentinelTransport):
+class _WritableMasterTransport(_WritableTransport, SentinelTransport):
     """The same where Sentinels name the server."""
 
 
-TRANSPORT_ALIASES.update({"redis": f"{__name__}:_WritesFirst", "sentinel": f"{__name__}:_WritesFirstToMaster"})
+# kombu goes by the scheme of each URL, and drops a transport that it was given when it turns to the next Sentinel
+TRANSPORT_ALIASES["redis"] = f"{__name__}:{_WritableTransport.__name__}"
+TRANSPORT_ALIASES["sentinel"] = f"{__name__}:{_WritableMasterTransport.__name__}"
 
 
 def bell_app(settings: LedgerSettings) -> Celery:
@@ -68,7 +71,7 @@ def bell_app(settings: LedgerSettings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # what the server refuses while it is connected; `_WritesFirst` sees to the rest
+        # what the server refuses while it is connected; `_WritableTransport` sees to the rest
         broker_channel_error_retry=True,
         broker_use_ssl=broker.tls,
         broker_transport_options={"global_keyprefix": settings.redis_prefix, **broker.options},
