@@ -8,7 +8,8 @@
     rediss+sentinel://...                      by TLS, to Sentinels and master alike
 
 User and password are percent-encoded, and are the server's; Sentinels that want some are given `sentinel_username` and
-`sentinel_password` behind the `?`. The parameters of TLS are named as in redis-py.
+`sentinel_password` behind the `?`, percent-encoded too: a `+` is no space. The parameters of TLS are named as in
+redis-py.
 
 redis-py is given pools, and `limits` goes through redis-py; kombu is given a URL of its own kind, and options.
 """
@@ -18,7 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, cast
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -37,8 +38,8 @@ SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"
 _CERT_REQS: Final = ("required", "optional", "none")
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
-#: A password that should have been encoded may hold any character: everything before the last @ is taken for one.
-_SECRETS: Final = re.compile(r"(?<=://).*@|(?<=[?&])([^=&]*password)=[^&]*")
+#: What Python would leave out of a URL without a word.
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +74,17 @@ class Address:
         """Read a URL.
 
         Raises:
-            ValueError: it is none of the forms above; says what is wrong, without the secrets in it.
+            ValueError: it is none of the forms above. Says which part is wrong and quotes none: in a URL that is
+                mistyped a password may stand anywhere.
         """
         try:
-            return cls._read(urlsplit(url))
+            return cls._read(_split(url))
         except ValueError as error:
-            raise ValueError(f"{without_secrets(url)}: {error}; {FORMS}") from None
+            raise ValueError(f"{error}; {FORMS}") from None
 
     @classmethod
     def _read(cls, url: SplitResult) -> Self:
-        if url.scheme not in SCHEMES:
-            raise ValueError(f"the scheme is not one of {', '.join(SCHEMES)}")
-        if url.fragment or (url.scheme != "unix" and "@" in url.path + url.query):
+        if url.fragment or "@" in url.path + url.query:
             raise ValueError("user, password and parameters are to be percent-encoded")
         by_sentinel, by_tls = url.scheme.endswith("+sentinel"), url.scheme.startswith("rediss")
         said = _parameters(url, by_sentinel=by_sentinel, by_tls=by_tls)
@@ -194,14 +194,23 @@ class _AsyncPool(redis.asyncio.BlockingConnectionPool, redis.asyncio.sentinel.Se
         await self.sentinel_manager.aclose()  # pyright: ignore[reportUnknownMemberType]  redis-py is partly typed
 
 
-def without_secrets(url: str) -> str:
-    """The URL for people, without user and passwords."""
-    return _SECRETS.sub(lambda found: f"{found[1]}=***" if found[1] else "***@", url)
+def _split(url: str) -> SplitResult:
+    scheme, _, rest = url.partition(":")
+    if scheme not in SCHEMES:
+        raise ValueError(f"the scheme is not one of {', '.join(SCHEMES)}")
+    if not rest.startswith("//"):
+        raise ValueError(f"// is missing behind {scheme}:")
+    if _CONTROLS.search(url):
+        raise ValueError("a line break or another control character is to be percent-encoded")
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise ValueError("user, password or host cannot be read") from None
 
 
 def _file(path: str) -> str:
     if not os.access(path, os.R_OK):
-        raise ValueError(f"{path} cannot be read")
+        raise ValueError("the file cannot be read")
     return path
 
 
@@ -235,9 +244,10 @@ _OF_SENTINELS: Final[Mapping[str, Callable[[str], Any]]] = {
 def _parameters(url: SplitResult, *, by_sentinel: bool, by_tls: bool) -> dict[str, Any]:
     known = {"db": str} | (_TLS if by_tls else {}) | (_OF_SENTINELS if by_sentinel else {})
     read: dict[str, Any] = {}
-    for name, value in parse_qsl(url.query, keep_blank_values=True):
+    for number, parameter in enumerate(filter(None, url.query.split("&")), start=1):
+        name, _, value = (unquote(part) for part in parameter.partition("="))
         if name not in known:
-            raise ValueError(f"there is no parameter `{name}` for {url.scheme}, but {', '.join(known)}")
+            raise ValueError(f"parameter {number} is none of those of {url.scheme}, which are {', '.join(known)}")
         try:
             read[name] = known[name](value)
         except ValueError as error:
@@ -260,9 +270,11 @@ def _database(url: SplitResult, said: Mapping[str, Any]) -> int:
 def _host(host: str, port: int) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{host}")
-        return str(parts.hostname or "127.0.0.1"), parts.port or port
+        if parts.port == 0:
+            raise ValueError
     except ValueError:
         raise ValueError("a host or its port, from 1 to 65535, cannot be read") from None
+    return str(parts.hostname or "127.0.0.1"), parts.port or port
 
 
 def _kombu_url(scheme: str, who: str, host: str, port: int, options: Mapping[str, Any]) -> str:

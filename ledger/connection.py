@@ -8,6 +8,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import MasterDownError
 from redis.retry import Retry as BlockingRetry
 
 from ledger.address import Address
@@ -162,11 +163,11 @@ def _translated() -> Generator[None]:
     """Tell apart, once, what a caller can wait out from what is a mistake of ours."""
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError) as error:
+    except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, MasterDownError) as error:
         raise LedgerUnavailable(f"Redis does not answer: {error}") from error
     except redis.OutOfMemoryError as error:
         raise LedgerUnavailable(f"Redis cannot write: {error}") from error
     except redis.ResponseError as error:
-        if str(error).startswith(("MISCONF", "OOM", "NOREPLICAS", "BUSY")):
+        if str(error).startswith(("MISCONF", "OOM", "NOREPLICAS", "BUSY", "UNBLOCKED")):
             raise LedgerUnavailable(f"Redis cannot write: {error}") from error
         raise

@@ -107,7 +107,7 @@ class RedisUrlInvalid(CannotServe):
     """The URL of the Redis that was named has no form that is known."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the Redis URL {reason}")
+        super().__init__(f"the Redis URL: {reason}")
 
 
 class RedisUnusable(CannotServe):

@@ -5,11 +5,14 @@ are acknowledged at once, carry nothing, have no result, and are never revoked.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import SentinelTransport, Transport
+from redis import RedisError
 
 from ledger import LedgerSettings, LedgerUnavailable
 from ledger.address import Address
@@ -17,6 +20,33 @@ from ledger.keys import bell_queue
 
 #: The one task there is.
 ANSWER: Final = "lowland.answer"
+
+
+class _WritableTransport(Transport):
+    """Connects to a server that takes writes.
+
+    One may be there and refuse them for a while: its replicas or its master are away, its disk is full. Celery would
+    notice once it is connected, connect again at once, and close nothing; so it waits in between, as for one that is
+    away.
+    """
+
+    def create_channel(self, connection: Any) -> Any:
+        channel: Any = super().create_channel(connection)
+        try:
+            channel.client.delete("bells")  # there is no such key
+        except RedisError:
+            channel.close()
+            raise
+        return channel
+
+
+class _WritableMasterTransport(_WritableTransport, SentinelTransport):
+    """The same where Sentinels name the server."""
+
+
+# kombu goes by the scheme of each URL, and drops a transport that it was given when it turns to the next Sentinel
+TRANSPORT_ALIASES["redis"] = f"{__name__}:{_WritableTransport.__name__}"
+TRANSPORT_ALIASES["sentinel"] = f"{__name__}:{_WritableMasterTransport.__name__}"
 
 
 def bell_app(settings: LedgerSettings) -> Celery:
@@ -41,6 +71,8 @@ def bell_app(settings: LedgerSettings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # what the server refuses while it is connected; `_WritableTransport` sees to the rest
+        broker_channel_error_retry=True,
         broker_use_ssl=broker.tls,
         broker_transport_options={"global_keyprefix": settings.redis_prefix, **broker.options},
     )

@@ -66,6 +66,16 @@ def test_what_is_wrong_comes_with_what_to_do(tmp_path: Path) -> None:
     assert "secret" not in json.dumps(findings)
 
 
+def test_a_url_of_redis_that_is_mistyped_is_not_shown(tmp_path: Path) -> None:
+    lowland = Shell(url=f"http://127.0.0.1:{free_port()}")
+
+    said = lowland("doctor", "--data-dir", str(tmp_path), LOWLAND_REDIS_URL="redis:/lowland:secret@127.0.0.1:6379/0")
+
+    assert said.returncode == Exit.FAILED
+    assert "// is missing behind redis:" in said.stdout
+    assert "secret" not in said.stdout + said.stderr
+
+
 def test_another_kind_of_server_does_not_keep_it_from_the_rest(tmp_path: Path) -> None:
     not_found = answer("404 Not Found", body=b"<h1>Not here</h1>")
 

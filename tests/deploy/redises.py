@@ -156,6 +156,13 @@ class Sentinels:
         until(lambda: self.master() != old, "the Sentinels name another master", seconds=60)
         return old
 
+    def demote_master(self) -> None:
+        """Have the replica made the master while the old one lives, and wait until that obeys it."""
+        old = self.master()
+        with self._client(self._sentinels[-1], SENTINELS_PASSWORD) as sentinel:
+            sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+        until(lambda: self.role(old) == "slave", "the old master obeys the new one", seconds=60)
+
     def kill_first_sentinel(self) -> None:
         """End the one that everybody asks first. Two are left, enough to agree on a master."""
         self._kill(self._sentinels[0])

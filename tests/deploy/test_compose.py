@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import anyio
 import jsonschema
 import pytest
 import yaml
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tests.deploy.files import COMPOSE, compose, images, services
 from tests.stack.house import ROOT
@@ -77,6 +79,30 @@ def test_only_this_machine_reaches_what_is_published() -> None:
 
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("172.18.0.1", "203.0.113.9", "203.0.113.9"),
+        ("172.18.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
+    ],
+    ids=["by the proxy", "who says it was somebody else", "past the proxy"],
+)
+def test_a_client_cannot_choose_its_address(peer: str, forwarded: str, client: str) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["client"][0])
+
+    trusted = services(**PASSWORD)["api"]["environment"]["FORWARDED_ALLOW_IPS"]
+    headers = [(b"x-forwarded-for", forwarded.encode())]
+    scope: Any = {"type": "http", "client": (peer, 1), "headers": headers, "scheme": "http"}
+    nothing: Any = None
+    anyio.run(ProxyHeadersMiddleware(app, trusted), scope, nothing, nothing)
+
+    assert seen == [client]
 
 
 def test_everything_restarts_and_workers_belong_to_a_profile() -> None:

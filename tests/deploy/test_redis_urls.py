@@ -113,7 +113,7 @@ def test_the_page_grants_every_command_of_the_scripts() -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_master_that_dies_is_followed_by_the_one_that_the_sentinels_name(tmp_path: Path) -> None:
+def test_a_master_that_dies_or_is_demoted_is_followed_by_the_one_that_the_sentinels_name(tmp_path: Path) -> None:
     with Sentinels(tmp_path) as sentinels, working(tmp_path, sentinels.url) as (fleet, http):
         assert_jobs_run(fleet, http)
         anyio.run(_hear, sentinels.url)
@@ -126,6 +126,42 @@ def test_a_master_that_dies_is_followed_by_the_one_that_the_sentinels_name(tmp_p
         sentinels.start_server(old)
         until(lambda: sentinels.role(old) == "slave", "the old master obeys the new one", seconds=60)
         assert_jobs_run(fleet, http)
+
+        sentinels.demote_master()
+
+        assert_jobs_run(fleet, http)
+        anyio.run(_hear, sentinels.url)
+        assert [part.process.poll() for part in fleet.parts] == [None, None]
+
+
+def test_a_server_that_refuses_for_a_while_ends_nobody(tmp_path: Path) -> None:
+    """One whose replicas are away, that is demoted while clients wait for an answer, or that obeys a master it lost."""
+    with (
+        valkey(tmp_path) as port,
+        redis.Redis(port=port) as admin,
+        working(tmp_path, f"redis://127.0.0.1:{port}/0") as (fleet, http),
+    ):
+        assert_jobs_run(fleet, http)
+        keeper, worker = fleet.parts
+        refused = 0
+
+        for stale, refuse, accept in (
+            ("yes", "CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+            ("yes", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+            ("no", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        ):
+            admin.config_set("replica-serve-stale-data", stale)
+            kept = keeper.log.count("ledger away")
+            admin.execute_command(refuse)
+            # it waits before it connects again, rather than connect without end
+            until(lambda before=refused: worker.log.count("Trying again in ") > before, "the worker is refused")
+            until(lambda before=kept: keeper.log.count("ledger away") > before, "the keeper is refused")
+            assert http.post("/jobs", json=TINY).status_code == 503
+            refused = worker.log.count("Trying again in ")
+            admin.execute_command(accept)
+            assert_jobs_run(fleet, http)
+
+        assert [part.process.poll() for part in fleet.parts] == [None, None]
 
 
 def acl_rules() -> dict[str, str]:
