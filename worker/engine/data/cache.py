@@ -197,7 +197,7 @@ def _write(folder: Path, name: PartName, part: DecodedPart) -> None:
             "shape": part.shape,
         }
         np.lib.format.write_array_header_1_0(file, header)
-        for block in map(np.ascontiguousarray, part.blocks()):
+        for block in map(partial(np.require, requirements="CW"), part.blocks()):  # torch warns of what is not writable
             file.write(block.data)
             moments.append(moments_of(torch.from_numpy(block)).numpy())
 
