@@ -197,9 +197,10 @@ def _write(folder: Path, name: PartName, part: DecodedPart) -> None:
             "shape": part.shape,
         }
         np.lib.format.write_array_header_1_0(file, header)
-        for block in map(partial(np.require, requirements="CW"), part.blocks()):  # torch warns of what is not writable
-            file.write(block.data)
-            moments.append(moments_of(torch.from_numpy(block)).numpy())
+        for block in part.blocks():
+            writable = np.require(block, requirements=("C", "W"))  # torch warns of what is not
+            file.write(writable.data)
+            moments.append(moments_of(torch.from_numpy(writable)).numpy())
 
     write_file(folder / f"{name}-inputs.npy", write_inputs)
     for kind, array in ("targets", part.targets), ("moments", np.concatenate(moments)):
