@@ -32,6 +32,7 @@ _SERIES: Final = {"train_loss": 0.112, "validation_accuracy": 0.972}
 _STEPS: Final = 105
 #: By `Model.field`, or by `field` of any model.
 VALUES: Final[Mapping[str, Any]] = {
+    "Readiness.version": "0.1.0",
     "Job.status": "succeeded",
     "Job.terminal": True,
     "Job.requested": None,

@@ -20,7 +20,7 @@ _MADE_UP: Final = (
 _EXAMPLE: Final = re.compile("|".join(_MADE_UP))
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+\d\d:?\d\d)"
 _FRACTION: Final = r"-?\d+\.\d{6,}(?:e[+-]?\d+)?"
-#: `jq` writes these with or without the fraction, by its version.
+#: `jq` writes these with or without the fraction, by its version; an accuracy may be a little less on other machines.
 _WHOLE: Final = r"\b\d+\.0\b"
 #: A number that varies may be a short one this time.
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
@@ -83,11 +83,9 @@ class Examples:
                 return ".*"
             case "time":
                 return _TIME
-            case "fraction":
+            case "fraction" | "whole":
                 fractions.append(float(token[0]))
                 return f"(?P<{_GROUP % (len(fractions) - 1)}>{_NUMBER})"
-            case "whole":
-                return re.escape(token[0].removesuffix(".0")) + r"(?:\.0)?"
             case _:
                 return self._example(token[0], groups)
 
